@@ -1,0 +1,261 @@
+"""Sessions and their history: frozen models, the same in every store, in the API and in exports.
+
+What the store assigns (ids, numbers, times) is None on the way in where the caller leaves it out, and always set on the way out.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Annotated, Any, Final, Generic, Self, TypeVar
+from uuid import UUID
+
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    ValidationInfo,
+    model_validator,
+)
+
+MAX_TEXT: Final = 100_000
+"""Characters in a prompt, a revision or the text of a resolution."""
+MAX_NAME: Final = 200
+"""Characters in a hole's id or an ambiguity."""
+MAX_METADATA_BYTES: Final = 16_384
+"""Bytes of a metadata object as compact UTF-8 JSON."""
+MAX_JSON_BYTES: Final = 1_048_576
+"""Bytes of a draft's IR, or of its SMT results, as compact UTF-8 JSON."""
+MAX_JSON_DEPTH: Final = 64
+"""Levels of nesting in a JSON document."""
+MAX_CHILDREN: Final = 1_000
+"""Entries in one list of a request: ambiguities, SMT results, or a new session's history."""
+MAX_LIMIT: Final = 200
+"""Sessions on one page."""
+
+STORED: Final = {"stored": True}
+"""Validation context of documents that come from a store: they passed the limits on their way in."""
+
+
+class SessionStatus(StrEnum):
+    """Where a session stands; finalized and abandoned are final: their history is closed."""
+
+    ACTIVE = "active"
+    PAUSED = "paused"
+    FINALIZED = "finalized"
+    ABANDONED = "abandoned"
+    ERROR = "error"
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether the status can no longer change."""
+        return self in (SessionStatus.FINALIZED, SessionStatus.ABANDONED)
+
+
+class SessionSource(StrEnum):
+    """What a session began with."""
+
+    PROMPT = "prompt"
+    REVERSE_MODE = "reverse_mode"
+
+
+class RevisionType(StrEnum):
+    """Why a prompt was revised."""
+
+    INITIAL = "initial"
+    HOLE_FILL = "hole_fill"
+    CONSTRAINT_ADD = "constraint_add"
+    MANUAL_EDIT = "manual_edit"
+
+
+class ValidationStatus(StrEnum):
+    """What the solver said of a draft."""
+
+    PENDING = "pending"
+    VALID = "valid"
+    CONTRADICTORY = "contradictory"
+    INCOMPLETE = "incomplete"
+
+
+class ResolutionType(StrEnum):
+    """What the answer to a hole does."""
+
+    CLARIFY_INTENT = "clarify_intent"
+    ADD_CONSTRAINT = "add_constraint"
+    REFINE_SIGNATURE = "refine_signature"
+    SPECIFY_EFFECT = "specify_effect"
+
+
+_UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
+
+
+def _storable(text: str) -> str:
+    """PostgreSQL's text and jsonb hold neither NUL nor a lone surrogate."""
+    found = _UNSTORABLE.search(text)
+    if found:
+        raise ValueError(f"holds the character U+{ord(found[0]):04X} at index {found.start()}, which cannot be stored")
+    return text
+
+
+def _json_size(value: Any, depth: int = MAX_JSON_DEPTH) -> int:
+    """Return the bytes of *value* as compact JSON, to within string escapes; raise ValueError where it cannot be stored."""
+    match value:
+        case None | bool():
+            return 5
+        case str():
+            return len(_storable(value).encode()) + 2
+        case int():
+            if not -(2**63) <= value < 2**63:
+                raise ValueError("holds an integer beyond 64 bits; send it as a string")
+            return len(str(value))
+        case float():
+            if not math.isfinite(value):
+                raise ValueError("holds NaN or an infinity, which JSON has no number for")
+            return 24
+        case list() | tuple() | dict() if depth == 0:
+            raise ValueError(f"is nested deeper than {MAX_JSON_DEPTH} levels")
+        case list() | tuple():
+            return 2 + sum(1 + _json_size(item, depth - 1) for item in value)
+        case dict():
+            return 2 + sum(2 + _json_size(_key(key)) + _json_size(item, depth - 1) for key, item in value.items())
+        case _:
+            raise ValueError(f"holds a {type(value).__name__}, which is no JSON value")
+
+
+def _key(key: object) -> str:
+    if not isinstance(key, str):
+        raise ValueError(f"has a key of type {type(key).__name__}; JSON objects have string keys")  # noqa: TRY004 - pydantic turns ValueError into its report
+    return key
+
+
+def _json_within(limit: int) -> AfterValidator:
+    def check(value: Any, info: ValidationInfo) -> Any:
+        if info.context is not STORED and (size := _json_size(value)) > limit:
+            raise ValueError(f"is {size} bytes as JSON; the limit is {limit}")
+        return value
+
+    return AfterValidator(check)
+
+
+def _utc(moment: datetime) -> datetime:
+    return moment if moment.tzinfo is UTC else moment.astimezone(UTC)
+
+
+Metadata = Annotated[dict[str, Any], _json_within(MAX_METADATA_BYTES)]
+"""The only open field: any JSON object of at most MAX_METADATA_BYTES."""
+Document = Annotated[dict[str, Any], _json_within(MAX_JSON_BYTES)]
+"""An IR: any JSON object of at most MAX_JSON_BYTES."""
+UtcDatetime = Annotated[AwareDatetime, AfterValidator(_utc)]
+"""A moment, timezone-aware; any offset comes in, UTC goes out."""
+Text = Annotated[str, StringConstraints(min_length=1, max_length=MAX_TEXT), AfterValidator(_storable)]
+"""A prompt or an answer."""
+Name = Annotated[str, StringConstraints(min_length=1, max_length=MAX_NAME), AfterValidator(_storable)]
+"""A hole's id."""
+SmtResults = Annotated[tuple[dict[str, Any], ...], Field(max_length=MAX_CHILDREN), _json_within(MAX_JSON_BYTES)]
+"""What the solver said, in its own words: JSON objects."""
+
+
+class Model(BaseModel):
+    """Immutable; an unknown field is an error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="constants", hide_input_in_errors=True)
+
+
+class PromptRevision(Model):
+    """One wording of the prompt."""
+
+    timestamp: UtcDatetime | None = Field(None, description="When it was made; the store's clock where left out.")
+    content: Text
+    revision_type: RevisionType = RevisionType.MANUAL_EDIT
+    target_hole: Name | None = Field(None, description="The hole that this wording fills.")
+    metadata: Metadata = {}
+
+
+class IRDraft(Model):
+    """One version of the intermediate representation."""
+
+    version: int | None = Field(None, ge=1, description="Assigned by the store, from 1; leave it out.")
+    ir: Document
+    validation_status: ValidationStatus = ValidationStatus.PENDING
+    smt_results: SmtResults = ()
+    ambiguities: tuple[Name, ...] = Field((), max_length=MAX_CHILDREN, description="Ids of the holes still open in it.")
+    created_at: UtcDatetime | None = Field(None, description="When it was made; the store's clock where left out.")
+    metadata: Metadata = {}
+
+
+class HoleResolution(Model):
+    """The answer to one hole."""
+
+    hole_id: Name
+    resolution_text: Text
+    resolution_type: ResolutionType = ResolutionType.CLARIFY_INTENT
+    applied: bool = Field(False, description="Whether a draft has taken it in.")
+    timestamp: UtcDatetime | None = Field(None, description="When it was given; the store's clock where left out.")
+    metadata: Metadata = {}
+
+
+class NewSession(Model):
+    """What a session begins with. Its id may be chosen: an id is its owner's own namespace."""
+
+    session_id: UUID | None = Field(None, description="Assigned by the store where left out.")
+    source: SessionSource = SessionSource.PROMPT
+    revisions: tuple[PromptRevision, ...] = Field((), max_length=MAX_CHILDREN)
+    ir_drafts: tuple[IRDraft, ...] = Field((), max_length=MAX_CHILDREN)
+    pending_resolutions: tuple[HoleResolution, ...] = Field((), max_length=MAX_CHILDREN)
+    metadata: Metadata = {}
+
+
+class _Session(Model):
+    session_id: UUID
+    user_id: UUID
+    status: SessionStatus
+    source: SessionSource
+    metadata: Metadata
+    version: int = Field(ge=1, description="Moves with every write; the compare-and-swap token of update.")
+    created_at: UtcDatetime
+    updated_at: UtcDatetime
+    finalized_at: UtcDatetime | None
+
+
+class SessionSummary(_Session):
+    """A session without its history, with the counts of it."""
+
+    revision_count: int = Field(ge=0)
+    draft_count: int = Field(ge=0, description="Also the version of the current draft.")
+    resolution_count: int = Field(ge=0)
+
+
+class PromptSession(_Session):
+    """A session with all its history, oldest first."""
+
+    revisions: tuple[PromptRevision, ...]
+    ir_drafts: tuple[IRDraft, ...]
+    current_draft: IRDraft | None = Field(None, description="The newest of ir_drafts.")
+    pending_resolutions: tuple[HoleResolution, ...] = Field(description="Every answer given, in order.")
+
+    @model_validator(mode="after")
+    def _point_at_newest_draft(self) -> Self:
+        # the store sends each draft once; set past the frozen model while it is still being built
+        object.__setattr__(self, "current_draft", self.ir_drafts[-1] if self.ir_drafts else None)
+        return self
+
+    @property
+    def unresolved_ambiguities(self) -> tuple[str, ...]:
+        """Holes of the current draft that no resolution answers; a session that has any cannot be finalized."""
+        answered = {resolution.hole_id for resolution in self.pending_resolutions}
+        return tuple(hole for hole in self.current_draft.ambiguities if hole not in answered) if self.current_draft else ()
+
+
+ItemT = TypeVar("ItemT")
+
+
+class Page(Model, Generic[ItemT]):
+    """One page of a list, newest first. Pass `next_cursor` to get the next one; None is the last page."""
+
+    items: tuple[ItemT, ...]
+    next_cursor: str | None = None
