@@ -1,0 +1,10 @@
+drop trigger sessions_tally on lift.sessions;
+drop function lift_private.tally_session();
+drop table lift_private.session_tally;
+drop trigger hole_resolutions_number on lift.hole_resolutions;
+drop trigger session_drafts_number on lift.session_drafts;
+drop trigger session_revisions_number on lift.session_revisions;
+drop function lift_private.number_child();
+drop trigger sessions_touch on lift.sessions;
+drop function lift_private.touch_session();
+drop function lift_private.actor();
