@@ -1,0 +1,1 @@
+"""The HTTP face of a store: it translates, and decides nothing."""

@@ -1,0 +1,198 @@
+"""What the environment says, checked before anything starts.
+
+`Settings.load()` either returns settings that belong together or raises `SettingsError` with one line:
+the variable, and what it takes.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal, Self
+
+from pydantic import AfterValidator, Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from lift_store.models import MAX_JSON_BYTES
+from lift_store.protocol import Backend
+
+MIN_SECRET_BYTES: Final = 32
+"""RFC 7518 section 3.2: an HS256 key is at least as long as its hash."""
+MIN_TOKEN_LENGTH: Final = 16
+_JWKS_PATH: Final = "/auth/v1/.well-known/jwks.json"
+_ISSUER_PATH: Final = "/auth/v1"
+
+
+class SettingsError(Exception):
+    """A variable is missing, bad or contradicts another: one line that names it, and never a secret's value."""
+
+
+class BackendChoice(StrEnum):
+    """Values of LIFT_STORE_BACKEND; `auto` is PostgreSQL, and never falls back to memory in silence."""
+
+    AUTO = "auto"
+    POSTGRES = "postgres"
+    MEMORY = "memory"
+
+
+def _postgres_url(value: SecretStr) -> SecretStr:
+    text = value.get_secret_value()
+    if not text.startswith(("postgresql://", "postgres://")) and "=" not in text:
+        raise ValueError
+    return value
+
+
+def _web_url(value: str) -> str:
+    if not value.startswith(("https://", "http://")) or any(character.isspace() for character in value):
+        raise ValueError
+    return value.rstrip("/")
+
+
+def _at_least(length: int) -> AfterValidator:
+    def check(value: SecretStr) -> SecretStr:
+        if len(value.get_secret_value().encode()) < length:
+            raise ValueError
+        return value
+
+    return AfterValidator(check)
+
+
+def _user_data_dir() -> Path | None:
+    try:
+        return Path.home() / ".local" / "share" / "lift-store"
+    except RuntimeError:  # a container's nameless user has no home; keys are then kept in memory only
+        return None
+
+
+PostgresUrl = Annotated[SecretStr, AfterValidator(_postgres_url)]
+WebUrl = Annotated[str, AfterValidator(_web_url)]
+Port = Annotated[int, Field(ge=0, le=65535)]
+Seconds = Annotated[float, Field(gt=0, le=3600, allow_inf_nan=False)]
+
+
+def _variable(name: str, takes: str, default: Any = None, **options: Any) -> Any:
+    """Describe one variable; *takes* ends the sentence "NAME takes ..."."""
+    if "default_factory" not in options:
+        options["default"] = default
+    return Field(validation_alias=name, description=takes, **options)
+
+
+class Settings(BaseSettings):
+    """Every variable that the service reads. An empty one counts as missing; all times are in seconds."""
+
+    model_config = SettingsConfigDict(
+        frozen=True, env_ignore_empty=True, case_sensitive=True, populate_by_name=True, hide_input_in_errors=True
+    )
+
+    database_url: PostgresUrl | None = _variable(
+        "DATABASE_URL", "the connection string of the user path, such as postgresql://user:password@host:5432/database"
+    )
+    operator_database_url: PostgresUrl | None = _variable(
+        "LIFT_STORE_OPERATOR_DATABASE_URL", "the connection string of the operator's login, as DATABASE_URL"
+    )
+    backend_choice: BackendChoice = _variable("LIFT_STORE_BACKEND", "auto, postgres or memory", BackendChoice.AUTO)
+
+    supabase_url: WebUrl | None = _variable("SUPABASE_URL", "the project's URL, such as https://project.supabase.co")
+    jwt_secret: Annotated[SecretStr, _at_least(MIN_SECRET_BYTES)] | None = _variable(
+        "SUPABASE_JWT_SECRET", f"the project's HS256 secret, of at least {MIN_SECRET_BYTES} bytes"
+    )
+    jwks_url: WebUrl | None = _variable("LIFT_STORE_JWKS_URL", "the http(s) URL of a JSON Web Key Set")
+    jwt_issuer: str | None = _variable("LIFT_STORE_JWT_ISSUER", "the `iss` that tokens must have")
+    jwt_audience: str = _variable("LIFT_STORE_JWT_AUDIENCE", "the `aud` that tokens must have", "authenticated")
+
+    operator_token: Annotated[SecretStr, _at_least(MIN_TOKEN_LENGTH)] | None = _variable(
+        "LIFT_STORE_OPERATOR_TOKEN", f"the operators' bearer token, of at least {MIN_TOKEN_LENGTH} bytes"
+    )
+    host: str = _variable("LIFT_STORE_HOST", "the address that the API listens on", "127.0.0.1")
+    port: Port = _variable("LIFT_STORE_PORT", "a port from 0 (any free one) to 65535", 8000)
+    operator_host: str = _variable("LIFT_STORE_OPERATOR_HOST", "the address that operators reach", "127.0.0.1")
+    operator_port: Port = _variable("LIFT_STORE_OPERATOR_PORT", "a port from 0 (any free one) to 65535", 9464)
+
+    pool_min_size: int = _variable("LIFT_STORE_POOL_MIN_SIZE", "a number from 0 to 1000", 2, ge=0, le=1000)
+    pool_max_size: int = _variable("LIFT_STORE_POOL_MAX_SIZE", "a number from 1 to 1000", 10, ge=1, le=1000)
+    pool_max_waiting: int = _variable("LIFT_STORE_POOL_MAX_WAITING", "a number from 1 to 100000", 200, ge=1, le=100_000)
+    acquire_timeout: Seconds = _variable("LIFT_STORE_POOL_ACQUIRE_TIMEOUT", "seconds, above 0 and up to 3600", 2.0)
+    operation_timeout: Seconds = _variable("LIFT_STORE_OPERATION_TIMEOUT", "seconds, above 0 and up to 3600", 5.0)
+    health_timeout: Seconds = _variable("LIFT_STORE_HEALTH_TIMEOUT", "seconds, above 0 and up to 3600", 2.0)
+    drain_delay: float = _variable(
+        "LIFT_STORE_DRAIN_DELAY",
+        "seconds from 0 to 3600 between not ready and closing the listeners, the interval of the load balancer's probe",
+        0.0,
+        ge=0,
+        le=3600,
+        allow_inf_nan=False,
+    )
+    drain_timeout: Seconds = _variable("LIFT_STORE_DRAIN_TIMEOUT", "seconds, above 0 and up to 3600", 10.0)
+
+    max_body_bytes: int = _variable(
+        "LIFT_STORE_MAX_BODY_BYTES", "bytes, from 1024 to 1073741824", 2 * MAX_JSON_BYTES, ge=1024, le=2**30
+    )
+    log_format: Literal["json", "console", "auto"] = _variable("LIFT_STORE_LOG_FORMAT", "json, console or auto", "auto")
+    data_dir: Path | None = _variable(
+        "LIFT_STORE_DATA_DIR", "a folder that the service may write to", default_factory=_user_data_dir
+    )
+
+    @classmethod
+    def load(cls, **overrides: Any) -> Self:
+        """Read the environment; *overrides* (by field name) win over it. SettingsError says what is wrong."""
+        try:
+            settings = cls(**overrides)
+        except ValidationError as error:
+            # `from None`: pydantic's own report would print below ours, and has the values
+            raise SettingsError(_explain(error)) from None
+        settings.check()
+        return settings
+
+    @property
+    def backend(self) -> Backend:
+        """The backend that the store is built on."""
+        return Backend.MEMORY if self.backend_choice is BackendChoice.MEMORY else Backend.POSTGRES
+
+    @property
+    def key_set_url(self) -> str | None:
+        """Where the keys of tokens are found; None: tokens are signed with the secret."""
+        if self.jwt_secret:
+            return None
+        return self.jwks_url or (self.supabase_url + _JWKS_PATH if self.supabase_url else None)
+
+    @property
+    def issuer(self) -> str | None:
+        """The `iss` that tokens must have; a Supabase project's own unless set, None: not checked."""
+        return self.jwt_issuer or (self.supabase_url + _ISSUER_PATH if self.supabase_url else None)
+
+    def check(self) -> None:
+        """Raise SettingsError where two values contradict each other, or one that another needs is missing."""
+        problem = self._missing() or self._contradiction()
+        if problem:
+            raise SettingsError(problem)
+
+    def _missing(self) -> str | None:
+        if self.backend is Backend.POSTGRES and not self.database_url:
+            return f"DATABASE_URL is missing: it takes {_takes('database_url')} (or set LIFT_STORE_BACKEND=memory)"
+        if not self.jwt_secret and not self.key_set_url:
+            instead = "SUPABASE_URL or LIFT_STORE_JWKS_URL"
+            return f"SUPABASE_JWT_SECRET is missing: it takes {_takes('jwt_secret')} (or set {instead})"
+        return None
+
+    def _contradiction(self) -> str | None:
+        if self.jwks_url and self.jwt_secret:
+            return "LIFT_STORE_JWKS_URL contradicts SUPABASE_JWT_SECRET: tokens are signed one way, so set one of them"
+        if self.pool_min_size > self.pool_max_size:
+            return f"LIFT_STORE_POOL_MIN_SIZE takes at most LIFT_STORE_POOL_MAX_SIZE, which is {self.pool_max_size}"
+        if self.port and (self.host, self.port) == (self.operator_host, self.operator_port):
+            return f"LIFT_STORE_OPERATOR_PORT takes a port of its own: {self.port} is LIFT_STORE_PORT"
+        return None
+
+
+def _takes(field: str) -> str:
+    return str(Settings.model_fields[field].description)
+
+
+def _explain(error: ValidationError) -> str:
+    """Name the first variable at fault and what it takes; not its value, which may be a misplaced secret."""
+    first = error.errors(include_url=False, include_context=False, include_input=False)[0]
+    named = str(first["loc"][0]) if first["loc"] else "?"
+    for name, field in Settings.model_fields.items():
+        if named in (name, field.validation_alias):
+            return f"{field.validation_alias} is not valid: it takes {field.description}"
+    return f"{named} is no setting of this service"
