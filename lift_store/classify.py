@@ -1,0 +1,85 @@
+"""What a refusal of the database means: one table from SQLSTATE and hint to our errors.
+
+Messages of our own functions (PTnnn) are passed on; those of PostgreSQL are not, since they may quote what the user sent.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+
+from lift_store.errors import (
+    ConflictError,
+    DeadlineError,
+    DeniedError,
+    InternalError,
+    InvalidError,
+    InvalidStateError,
+    SaturatedError,
+    StoreError,
+    UnauthenticatedError,
+    UnavailableError,
+)
+
+RETRY_AFTER = 1.0
+"""Seconds after which trying again is worth it, as a hint to the caller."""
+
+
+def _conflict(message: str, detail: str | None) -> StoreError:
+    return ConflictError(message, actual_version=json.loads(detail)["actual_version"] if detail else None)
+
+
+# the hints that our SQL functions raise, see migrations/008_create_operations.sql
+_BY_HINT: dict[str, Callable[[str, str | None], StoreError]] = {
+    "stale_version": _conflict,
+    "already_exists": _conflict,
+    "closed": lambda message, _: InvalidStateError(message, field="status"),
+    "unresolved_ambiguities": lambda message, _: InvalidStateError(message, field="status"),
+    "operation_reused": lambda message, _: InvalidError(message, field="operation_id"),
+    "invalid_cursor": lambda message, _: InvalidError(message, field="cursor"),
+    "invalid_limit": lambda message, _: InvalidError(message, field="limit"),
+    "nothing_to_set": lambda message, _: InvalidError(message),
+    "no_identity": lambda message, _: UnauthenticatedError(message),
+}
+
+# SQLSTATEs, else their class (the first two characters); appendix A of the PostgreSQL manual
+_BY_STATE: dict[str, Callable[[str], StoreError]] = {
+    "22": lambda state: InvalidError(f"the database cannot store a value of this request (SQLSTATE {state})"),
+    "23": lambda state: InvalidError(f"the request breaks a rule of the schema (SQLSTATE {state})"),
+    "40": lambda state: UnavailableError(f"concurrent writes collided (SQLSTATE {state})", retry_after=RETRY_AFTER),
+    "53": lambda state: UnavailableError(f"the database lacks resources (SQLSTATE {state})", retry_after=RETRY_AFTER),
+    "53300": lambda _: SaturatedError("the database has no connection left (SQLSTATE 53300)", retry_after=RETRY_AFTER),
+    "55P03": lambda _: DeadlineError("a lock was not free in time (SQLSTATE 55P03)"),
+    "57": lambda state: UnavailableError(f"the database is going down or coming up (SQLSTATE {state})", retry_after=RETRY_AFTER),
+    "57014": lambda _: DeadlineError("the database gave the statement up (SQLSTATE 57014)"),
+    "58": lambda state: UnavailableError(f"the database's system failed (SQLSTATE {state})", retry_after=RETRY_AFTER),
+    "08": lambda state: UnavailableError(f"the connection to the database failed (SQLSTATE {state})", retry_after=RETRY_AFTER),
+    "3F": lambda state: InternalError(f"the schema is not there (SQLSTATE {state}); run: lift-store migrate up"),
+    "42883": lambda _: InternalError("a function of the schema is not there (SQLSTATE 42883); run: lift-store migrate up"),
+    "42P01": lambda _: InternalError("a table of the schema is not there (SQLSTATE 42P01); run: lift-store migrate up"),
+}
+
+
+def _denial(message: str) -> StoreError:
+    if "row-level security" not in message:
+        # our own functions and tables: whoever set the database up left a grant out
+        return InternalError("the database refused a privilege (SQLSTATE 42501); check the login's grants")
+    using = "(USING expression)" in message
+    return DeniedError("row-level security refused the row", kind="using" if using else "with_check")
+
+
+def refusal(state: str, message: str, hint: str | None = None, detail: str | None = None) -> StoreError:
+    """Return our error for a refusal of the database with SQLSTATE *state*; an unknown one is InternalError."""
+    if state.startswith("PT") and hint in _BY_HINT:
+        return _BY_HINT[hint](message, detail)
+    if state == "42501":
+        return _denial(message)
+    known = _BY_STATE.get(state) or _BY_STATE.get(state[:2])
+    return known(state) if known else InternalError(f"the database failed with SQLSTATE {state}")
+
+
+def denial_kind(state: str, error: StoreError) -> str | None:
+    """Return the label `kind` of lift_store_rls_denials_total where the refusal was a denial, else None."""
+    if isinstance(error, DeniedError):
+        return error.kind
+    return "grant" if state == "42501" else None

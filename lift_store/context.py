@@ -1,0 +1,20 @@
+"""What goes down to the database with each operation so that its traces can be found there: trace and request id."""
+
+from __future__ import annotations
+
+import json
+from contextvars import ContextVar
+
+from opentelemetry import trace
+
+request_id: ContextVar[str | None] = ContextVar("lift_store_request_id", default=None)
+"""The id of the HTTP request, or of the job, on whose behalf operations run; whoever receives the request sets it."""
+
+
+def operation_context() -> str | None:
+    """Return the `context` argument of the SQL functions as JSON: W3C traceparent and request id; None without either."""
+    span, request = trace.get_current_span().get_span_context(), request_id.get()
+    if not span.is_valid:
+        return json.dumps({"request_id": request}) if request else None
+    traceparent = f"00-{span.trace_id:032x}-{span.span_id:016x}-{span.trace_flags:02x}"
+    return json.dumps({"traceparent": traceparent, **({"request_id": request} if request else {})})

@@ -1,0 +1,291 @@
+"""Sessions in PostgreSQL, over a pool of direct connections: one statement an operation, under the caller's own row-level security."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from time import perf_counter
+from types import TracebackType
+from typing import Any, Final, LiteralString, NoReturn, Self
+from uuid import UUID, uuid4
+
+import psycopg
+from lift_telemetry.observe import observed
+from lift_telemetry.pools import PoolSnapshot
+from psycopg_pool import AsyncConnectionPool, PoolClosed, PoolTimeout, TooManyRequests
+
+from lift_store import classify
+from lift_store.checks import require_change, require_limit, require_unnumbered, require_user
+from lift_store.context import operation_context
+from lift_store.errors import DeadlineError, SaturatedError, StoreError, UnavailableError
+from lift_store.models import (
+    STORED,
+    HoleResolution,
+    IRDraft,
+    Model,
+    NewSession,
+    Page,
+    PromptRevision,
+    PromptSession,
+    SessionStatus,
+    SessionSummary,
+)
+from lift_store.notes import found, note, note_not_found, note_status
+from lift_store.observability import Observability, observe_store
+from lift_store.principal import Principal
+from lift_store.protocol import Backend, Operation
+from lift_store.schema.files import SchemaState, compare, shipped
+
+_STATEMENTS: Final[dict[Operation, LiteralString]] = {
+    Operation.CREATE: "select lift_private.session_create(%s::jsonb, %s::jsonb, %s, %s::jsonb)::text",
+    Operation.GET: "select lift_private.session_get(%s::jsonb, %s, %s::jsonb)::text",
+    Operation.UPDATE: "select lift_private.session_update(%s::jsonb, %s, %s::bigint, %s, %s::jsonb, %s, %s::jsonb)::text",
+    Operation.DELETE: "select lift_private.session_delete(%s::jsonb, %s, %s, %s::jsonb)::text",
+    Operation.LIST_ACTIVE: "select lift_private.session_list_active(%s::jsonb, %s::int, %s, %s::jsonb)::text",
+    Operation.LIST_ALL: "select lift_private.session_list_all(%s::jsonb, %s, %s::int, %s, %s::jsonb)::text",
+    Operation.ADD_REVISION: "select lift_private.session_add_revision(%s::jsonb, %s, %s::jsonb, %s, %s::jsonb)::text",
+    Operation.ADD_DRAFT: "select lift_private.session_add_draft(%s::jsonb, %s, %s::jsonb, %s, %s::jsonb)::text",
+    Operation.ADD_RESOLUTION: "select lift_private.session_add_resolution(%s::jsonb, %s, %s::jsonb, %s, %s::jsonb)::text",
+}
+_PAGE = Page[SessionSummary]
+
+
+class _Written(Model):
+    """The answer of a write; see migrations/008_create_operations.sql."""
+
+    session: SessionSummary | None = None
+    deleted: bool = False
+    replayed: bool
+
+
+class PostgresSessionStore:
+    """Keeps sessions in a PostgreSQL that has this project's migrations; made with the login of the user path (lift_app).
+
+    *conninfo* is a libpq URL or keyword string. *min_size* and *max_size* bound the pool. *acquire_timeout*: seconds that a caller waits
+    for a connection; *max_waiting*: callers that may wait at once, more get SaturatedError at once; *operation_timeout*: seconds for an
+    operation in all, waiting included. *prepare*: use prepared statements; not behind a transaction pooler that lacks them.
+    *observability* defaults to this process's global Prometheus registry.
+    """
+
+    def __init__(
+        self,
+        conninfo: str,
+        *,
+        observability: Observability | None = None,
+        min_size: int = 1,
+        max_size: int = 10,
+        acquire_timeout: float = 2.0,
+        max_waiting: int = 200,
+        operation_timeout: float = 5.0,
+        prepare: bool = True,
+    ) -> None:
+        self.observability = observability or observe_store(Backend.POSTGRES)
+        self.telemetry = self.observability.telemetry
+        self._operation_timeout = operation_timeout
+        self._prepare = prepare
+        self._pool = AsyncConnectionPool(
+            conninfo,
+            open=False,
+            min_size=min_size,
+            max_size=max_size,
+            timeout=acquire_timeout,
+            max_waiting=max_waiting,
+            name="postgres",
+            kwargs={"autocommit": True, "connect_timeout": max(2, round(acquire_timeout)), "application_name": "lift-store"},
+        )
+        self._in_use = 0
+        self._timeouts = 0
+        self._observe_acquire = self.observability.pool_acquire("postgres")
+
+    async def __aenter__(self) -> Self:
+        # does not wait for the first connection: a service starts, and says so, while its database is down
+        await self._pool.open(wait=False)
+        self.observability.pools.add(self.pool_snapshot)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.observability.pools.remove(self.pool_snapshot)
+        await self._pool.close()
+
+    def as_user(self, principal: Principal) -> PostgresUserSessions:
+        """Return the operations as *principal*."""
+        return PostgresUserSessions(self, principal)
+
+    async def ping(self) -> None:
+        """Return if the database answers a query on one of the pool's connections."""
+        await self.fetch_one("select 1")
+
+    async def schema_state(self) -> SchemaState:
+        """Return how the database's migrations compare with those of this release."""
+        text = await self.fetch_one("select coalesce(jsonb_object_agg(version, sha256), '{}')::text from lift_private.migrations")
+        return compare(shipped(), {int(version): sha256 for version, sha256 in json.loads(text).items()})
+
+    def pool_snapshot(self) -> PoolSnapshot:
+        """Return what the pool is doing now; no I/O."""
+        stats = self._pool.get_stats()
+        idle = stats.get("pool_available", 0)
+        return PoolSnapshot(
+            name="postgres",
+            max=self._pool.max_size,
+            idle=idle,
+            in_use=self._in_use,
+            connecting=max(0, stats.get("pool_size", 0) - idle - self._in_use),
+            pending=stats.get("requests_waiting", 0),
+            timeouts=self._timeouts,
+            opened=stats.get("connections_num", 0),
+            errors=stats.get("connections_errors", 0),
+        )
+
+    async def fetch_one(self, statement: LiteralString, *params: object) -> Any:
+        """Run one statement within the operation's deadline and return the first column of its first row."""
+        try:
+            async with asyncio.timeout(self._operation_timeout), self._connection() as connection:
+                cursor = await connection.execute(statement, params, prepare=self._prepare)
+                row = await cursor.fetchone()
+                return row[0] if row else None
+        except TimeoutError:
+            raise DeadlineError(f"no answer from the database within {self._operation_timeout:g} s") from None
+        except psycopg.Error as error:
+            _raise_refusal(error)
+
+    @asynccontextmanager
+    async def _connection(self) -> AsyncIterator[psycopg.AsyncConnection]:
+        started = perf_counter()
+        try:
+            connection = await self._pool.getconn()
+        except (PoolTimeout, TooManyRequests, PoolClosed) as error:
+            raise self._no_connection(error) from None
+        finally:
+            self._observe_acquire(perf_counter() - started)
+        self._in_use += 1
+        try:
+            yield connection
+        finally:
+            self._in_use -= 1
+            await self._pool.putconn(connection)
+
+    def _no_connection(self, error: Exception) -> StoreError:
+        self._timeouts += isinstance(error, PoolTimeout)
+        if isinstance(error, PoolClosed):
+            return UnavailableError("the store is not open")
+        if self._in_use < self._pool.max_size:  # then it is not our load that keeps connections away
+            return UnavailableError(f"no connection to the database within {self._pool.timeout:g} s", retry_after=classify.RETRY_AFTER)
+        return SaturatedError(
+            f"all {self._pool.max_size} connections stayed in use for {self._pool.timeout:g} s", retry_after=classify.RETRY_AFTER
+        )
+
+
+def _raise_refusal(error: psycopg.Error) -> NoReturn:
+    state = error.sqlstate or "08000"  # psycopg raises without a state where the connection itself broke
+    diag = error.diag
+    refusal = classify.refusal(state, diag.message_primary or "", diag.message_hint, diag.message_detail)
+    kind = classify.denial_kind(state, refusal)
+    if kind:
+        note(denial_kind=kind)
+    raise refusal from None  # the driver's text may quote what the user sent
+
+
+class PostgresUserSessions:
+    """The operations of `UserSessions` as one caller; each is one statement."""
+
+    def __init__(self, store: PostgresSessionStore, principal: Principal) -> None:
+        self.telemetry = store.telemetry
+        self._store = store
+        self._principal = principal
+
+    async def _call(self, operation: Operation, *params: object) -> Any:
+        require_user(self._principal)
+        return await self._store.fetch_one(_STATEMENTS[operation], self._principal.claims_json, *params, operation_context())
+
+    async def _write(self, operation: Operation, *params: object) -> _Written:
+        written = _Written.model_validate_json(await self._call(operation, *params), context=STORED)
+        note(replayed=written.replayed)
+        return written
+
+    async def _append(self, operation: Operation, session_id: UUID, child: Model, operation_id: UUID | None) -> SessionSummary:
+        return found((await self._write(operation, session_id, child.model_dump_json(), operation_id or uuid4())).session)
+
+    async def _page(self, operation: Operation, *params: object) -> Page[SessionSummary]:
+        return _PAGE.model_validate_json(await self._call(operation, *params), context=STORED)
+
+    @observed
+    async def create(self, new: NewSession, *, operation_id: UUID | None = None) -> SessionSummary:
+        """Store a new session."""
+        require_unnumbered(new.ir_drafts)
+        note(source=new.source)
+        return found((await self._write(Operation.CREATE, new.model_dump_json(), operation_id or uuid4())).session)
+
+    @observed
+    async def get(self, session_id: UUID) -> PromptSession | None:
+        """Return the session with all its history."""
+        text = await self._call(Operation.GET, session_id)
+        if text is None:
+            note_not_found()
+            return None
+        return PromptSession.model_validate_json(text, context=STORED)
+
+    @observed
+    async def update(
+        self,
+        session_id: UUID,
+        *,
+        version: int,
+        status: SessionStatus | None = None,
+        metadata: Mapping[str, Any] | None = None,
+        operation_id: UUID | None = None,
+    ) -> SessionSummary:
+        """Set status, metadata or both, if the session is still at *version*."""
+        checked = require_change(status, metadata)
+        written = await self._write(
+            Operation.UPDATE, session_id, version, status, None if checked is None else json.dumps(checked), operation_id or uuid4()
+        )
+        summary = found(written.session)
+        note_status(summary, status)
+        return summary
+
+    @observed
+    async def delete(self, session_id: UUID, *, operation_id: UUID | None = None) -> bool:
+        """Delete the session and its history."""
+        deleted = (await self._write(Operation.DELETE, session_id, operation_id or uuid4())).deleted
+        if not deleted:
+            note_not_found()
+        return deleted
+
+    @observed
+    async def list_active(self, limit: int = 50, cursor: str | None = None) -> Page[SessionSummary]:
+        """Return the caller's active sessions, newest first."""
+        require_limit(limit)
+        return await self._page(Operation.LIST_ACTIVE, limit, cursor)
+
+    @observed
+    async def list_all(
+        self, status: SessionStatus | None = None, limit: int = 50, cursor: str | None = None
+    ) -> Page[SessionSummary]:
+        """Return the caller's sessions, newest first."""
+        require_limit(limit)
+        return await self._page(Operation.LIST_ALL, status, limit, cursor)
+
+    @observed
+    async def add_revision(
+        self, session_id: UUID, revision: PromptRevision, *, operation_id: UUID | None = None
+    ) -> SessionSummary:
+        """Append a revision."""
+        return await self._append(Operation.ADD_REVISION, session_id, revision, operation_id)
+
+    @observed
+    async def add_draft(self, session_id: UUID, draft: IRDraft, *, operation_id: UUID | None = None) -> SessionSummary:
+        """Append a draft."""
+        require_unnumbered([draft])
+        return await self._append(Operation.ADD_DRAFT, session_id, draft, operation_id)
+
+    @observed
+    async def add_resolution(
+        self, session_id: UUID, resolution: HoleResolution, *, operation_id: UUID | None = None
+    ) -> SessionSummary:
+        """Append the answer to a hole."""
+        note(resolution_type=resolution.resolution_type)
+        return await self._append(Operation.ADD_RESOLUTION, session_id, resolution, operation_id)

@@ -1,0 +1,1 @@
+"""The database: its migrations and logins. Talks about the schema, not about sessions."""
