@@ -1,0 +1,70 @@
+"""What the OpenAPI document says of answers: every status that a route can give."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any, Final
+
+from fastapi.openapi.utils import get_openapi
+from pydantic import BaseModel, Field
+
+from lift_store.api.problems import MEDIA_TYPE
+
+if TYPE_CHECKING:
+    from fastapi import FastAPI
+
+Responses = dict[int | str, dict[str, Any]]
+
+_REFERENCE: Final = {"$ref": "#/components/schemas/Problem"}
+_ALWAYS: Final = (401, 422, 500, 503, 504)
+_ETAG: Final = {"ETag": {"description": "The session's version.", "schema": {"type": "string"}, "example": '"3"'}}
+_LOCATION: Final = {"Location": {"description": "The new session.", "schema": {"type": "string"}}}
+
+
+class FieldError(BaseModel):
+    """One value that cannot be right."""
+
+    field: str = Field(examples=["body.revisions.0.content"])
+    message: str
+    limit: Any = Field(None, description="The limit that it breaks, where it is one.")
+    value: str | None = Field(None, description="What was sent, for parameters only.")
+
+
+class Problem(BaseModel):
+    """An RFC 9457 problem. `type` is stable; other members may come."""
+
+    type: str = Field(examples=["urn:lift-store:problem:stale-version"])
+    title: str
+    status: int
+    detail: str
+    errors: list[FieldError] | None = None
+    actual_version: int | None = Field(None, description="The version that the session has now.")
+
+
+def problems(*statuses: int) -> Responses:
+    """Document *statuses*, and those that every route of the API can answer, as problems."""
+    return {
+        status: {"description": HTTPStatus(status).phrase, "content": {MEDIA_TYPE: {"schema": _REFERENCE}}}
+        for status in sorted({*_ALWAYS, *statuses})
+    }
+
+
+def answer(model: Any, *, status: int = 200, tagged: bool = True) -> Responses:
+    """Document the answer of success."""
+    headers = {**(_ETAG if tagged else {}), **(_LOCATION if status == HTTPStatus.CREATED else {})}
+    return {status: {"model": model, "description": HTTPStatus(status).phrase, "headers": headers}}
+
+
+def document(app: FastAPI) -> None:
+    """Give *app* an OpenAPI document whose problems have their schema."""
+
+    def openapi() -> dict[str, Any]:
+        if not app.openapi_schema:
+            schema = get_openapi(title=app.title, version=app.version, description=app.description, routes=app.routes)
+            found = Problem.model_json_schema(ref_template="#/components/schemas/{model}")
+            schemas = schema.setdefault("components", {}).setdefault("schemas", {})
+            schemas.update(found.pop("$defs"), Problem=found)
+            app.openapi_schema = schema
+        return app.openapi_schema
+
+    app.openapi = openapi  # type: ignore[method-assign] # FastAPI's documented way
