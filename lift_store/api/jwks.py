@@ -59,6 +59,7 @@ class KeySet:
     async def __aenter__(self) -> Self:
         await asyncio.to_thread(self._load)
         self._client = httpx.AsyncClient(timeout=FETCH_TIMEOUT)
+        self._fetching()  # now, so that the first caller joins it instead of spending the refresh for unknown ids
         self._runner = asyncio.create_task(self._keep_fresh(), name="jwks")
         return self
 
@@ -95,11 +96,14 @@ class KeySet:
 
     async def refresh(self) -> bool:
         """Fetch the keys, joining a fetch that is under way; return whether it succeeded."""
+        # shielded: a caller who gives up must not cancel what others wait for
+        return await asyncio.shield(self._fetching())
+
+    def _fetching(self) -> asyncio.Task[bool]:
         if self._flight is None:
             self._flight = asyncio.create_task(self._fetch(), name="jwks-fetch")
             self._flight.add_done_callback(self._landed)
-        # shielded: a caller who gives up must not cancel what others wait for
-        return await asyncio.shield(self._flight)
+        return self._flight
 
     def _landed(self, _: asyncio.Task[bool]) -> None:
         self._flight = None

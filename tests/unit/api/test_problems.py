@@ -1,0 +1,162 @@
+"""Every error is a problem that names what is wrong and repeats no content."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import uuid4
+
+import httpx
+import pytest
+from prometheus_client import CollectorRegistry
+
+from lift_store.api.problems import from_store
+from lift_store.api.service import Service
+from lift_store.errors import (
+    DeadlineError,
+    DeniedError,
+    InternalError,
+    SaturatedError,
+    StoreError,
+    UnauthenticatedError,
+    UnavailableError,
+)
+
+SESSION = f"/api/sessions/{uuid4()}"
+
+
+def check(answer: httpx.Response, status: int, slug: str) -> dict[str, Any]:
+    assert (status, f"urn:lift-store:problem:{slug}") == (answer.status_code, answer.json()["type"])
+    assert answer.headers["Content-Type"] == "application/problem+json"
+    assert answer.json()["status"] == status
+    body: dict[str, Any] = answer.json()
+    return body
+
+
+@pytest.mark.parametrize("path", ["/", "/api", "/api/sessions/", "/metrics", "/status", "/nothing"])
+async def test_an_unknown_path_is_a_problem(stranger: httpx.AsyncClient, path: str) -> None:
+    """Operators' paths without an operator token configured are as unknown as any other."""
+    unknown = await stranger.get("/nothing")
+    answer = await stranger.get(path, follow_redirects=False)
+    check(answer, 404, "unknown-route")
+    assert unknown.content == answer.content
+
+
+async def test_a_wrong_method_lists_the_right_ones(stranger: httpx.AsyncClient) -> None:
+    """Allow has every method of the path, not only those of its first route."""
+    answer = await stranger.put(SESSION)
+    check(answer, 405, "method-not-allowed")
+    assert answer.headers["Allow"] == "DELETE, GET, PATCH"
+
+
+@pytest.mark.parametrize("content", [b"{", b"\xff", b'{"a":' * 100_000, b"", b"null"])
+async def test_a_body_that_is_no_json_object_is_refused(client: httpx.AsyncClient, content: bytes) -> None:
+    """Broken, undecodable, endlessly nested, missing or not an object: a 4xx problem, never a 5xx."""
+    answer = await client.post("/api/sessions", content=content[:60_000], headers={"Content-Type": "application/json"})
+    assert answer.status_code in (400, 422)
+    assert answer.headers["Content-Type"] == "application/problem+json"
+
+
+async def test_a_broken_limit_names_field_and_limit_but_no_content(client: httpx.AsyncClient) -> None:
+    """What the caller wrote is not sent back."""
+    body = {"revisions": [{"content": "secret prompt", "revision_type": "secret kind"}], "metadata": {"a": "\x00secret"}}
+    answer = await client.post("/api/sessions", json=body)
+    problem = check(answer, 422, "invalid-request")
+    assert ["body.revisions.0.revision_type", "body.metadata"] == [error["field"] for error in problem["errors"]]
+    assert "'initial'" in problem["errors"][0]["limit"]
+    assert "secret" not in answer.text
+
+
+@pytest.mark.parametrize(
+    ("params", "field", "limit"),
+    [
+        ({"limit": "0"}, "query.limit", 1),
+        ({"limit": "1000000000"}, "query.limit", 200),
+        ({"limit": "many"}, "query.limit", None),
+        ({"status": "lost"}, "query.status", "'active', 'paused', 'finalized', 'abandoned' or 'error'"),
+        ({"cursor": "x" * 201}, "query.cursor", 200),
+        ({"cursor": "x"}, "cursor", None),
+    ],
+)
+async def test_a_bad_parameter_is_named(
+    client: httpx.AsyncClient, params: dict[str, str], field: str, limit: object
+) -> None:
+    """A parameter's problem says which, its value and its limit."""
+    problem = check(await client.get("/api/sessions", params=params), 422, "invalid-request")
+    assert (field, limit) == (problem["errors"][0]["field"], problem["errors"][0].get("limit"))
+
+
+async def test_a_malformed_id_is_named(client: httpx.AsyncClient) -> None:
+    """An id that is no UUID cannot be anybody's, and the problem shows it."""
+    problem = check(await client.get("/api/sessions/17"), 422, "invalid-request")
+    assert ("path.session_id", "17") == (problem["errors"][0]["field"], problem["errors"][0]["value"])
+
+
+@pytest.mark.parametrize("media", ["text/plain", "application/x-www-form-urlencoded", "application/jsonp", ""])
+async def test_a_body_of_another_type_is_refused(client: httpx.AsyncClient, media: str) -> None:
+    """Only application/json is read."""
+    answer = await client.post("/api/sessions", content=b"{}", headers={"Content-Type": media})
+    check(answer, 415, "unsupported-media-type")
+
+
+async def test_a_charset_is_no_other_type(client: httpx.AsyncClient) -> None:
+    """Parameters of the media type do not matter."""
+    answer = await client.post("/api/sessions", content=b"{}", headers={"Content-Type": "Application/JSON; charset=utf-8"})
+    assert answer.status_code == 201
+
+
+async def test_a_body_announced_too_large_is_not_read(client: httpx.AsyncClient) -> None:
+    """Content-Length alone is enough to refuse it."""
+    answer = await client.post("/api/sessions", content=b"x" * 65_537, headers={"Content-Type": "application/json"})
+    assert check(answer, 413, "body-too-large")["limit"] == 65_536
+
+
+async def test_a_body_without_length_is_read_up_to_the_limit(client: httpx.AsyncClient) -> None:
+    """A chunked body announces nothing; reading stops where the limit is passed."""
+    read = 0
+
+    async def endless() -> Any:
+        nonlocal read
+        while True:
+            read += 1
+            yield b" " * 16_384
+
+    answer = await client.post("/api/sessions", content=endless(), headers={"Content-Type": "application/json"})
+    check(answer, 413, "body-too-large")
+    assert read <= 6
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "slug", "retry"),
+    [
+        (UnavailableError("at 10.0.0.1", retry_after=2.5), 503, "unavailable", "3"),
+        (SaturatedError("all 10"), 503, "saturated", "1"),
+        (DeadlineError("5 s"), 504, "timeout", "1"),
+        (DeniedError("policy x", kind="using"), 403, "denied", None),
+        (UnauthenticatedError("role x"), 401, "unauthenticated", None),
+        (InternalError("missing function x"), 500, "internal", None),
+    ],
+)
+def test_a_stores_failure_tells_no_detail(error: StoreError, status: int, slug: str, retry: str | None) -> None:
+    """The status says whether to try again; the text about our own set-up stays inside."""
+    problem = from_store(error, guarded=False)
+    assert (status, slug) == (problem.status_code, problem.kind.slug)
+    assert retry == (problem.headers or {}).get("Retry-After")
+    assert str(error) not in problem.detail
+
+
+async def test_an_unforeseen_error_is_a_bare_500(
+    service: Service, client: httpx.AsyncClient, registry: CollectorRegistry, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Whatever breaks, the caller gets a problem with a request id, and neither he nor the log the exception's text."""
+
+    class Broken:
+        async def get(self, _: object) -> None:
+            raise RuntimeError("secret prompt")
+
+    service.store.as_user = lambda _: Broken()  # type: ignore[method-assign, assignment, return-value]
+    answer = await client.get(SESSION, headers={"X-Request-ID": "my-id.1"})
+    check(answer, 500, "internal")
+    assert answer.headers["X-Request-ID"] == "my-id.1"
+    labels = {"method": "GET", "route": "/api/sessions/{session_id}", "status_class": "5xx"}
+    assert registry.get_sample_value("lift_store_http_request_duration_seconds_count", labels) == 1
+    assert "secret prompt" not in answer.text + "".join(capfd.readouterr())
