@@ -96,6 +96,7 @@ class PostgresSessionStore:
             kwargs={"autocommit": True, "connect_timeout": max(2, round(acquire_timeout)), "application_name": "lift-store"},
         )
         self._in_use = 0
+        self._pending = 0  # the pool's own count keeps callers who gave up
         self._timeouts = 0
         self._observe_acquire = self.observability.pool_acquire("postgres")
 
@@ -134,7 +135,7 @@ class PostgresSessionStore:
             idle=idle,
             in_use=self._in_use,
             connecting=max(0, stats.get("pool_size", 0) - idle - self._in_use),
-            pending=stats.get("requests_waiting", 0),
+            pending=self._pending,
             timeouts=self._timeouts,
             opened=stats.get("connections_num", 0),
             errors=stats.get("connections_errors", 0),
@@ -155,11 +156,13 @@ class PostgresSessionStore:
     @asynccontextmanager
     async def _connection(self) -> AsyncIterator[psycopg.AsyncConnection]:
         started = perf_counter()
+        self._pending += 1
         try:
             connection = await self._pool.getconn()
         except (PoolTimeout, TooManyRequests, PoolClosed) as error:
             raise self._no_connection(error) from None
         finally:
+            self._pending -= 1
             self._observe_acquire(perf_counter() - started)
         self._in_use += 1
         try:

@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator, Iterator
 from uuid import uuid4
 
 import pytest
-from lift_store import Principal
+from lift_store import InMemorySessionStore, PostgresSessionStore, Principal, SessionStore
+from lift_store.local.postgres import LocalPostgres
+from lift_store.observability import Observability, observe_on
+from lift_store.protocol import Backend
+from prometheus_client import CollectorRegistry
+
+from tests.servers import Database, migrated_database
 
 
 @pytest.fixture
@@ -18,3 +25,47 @@ def alice() -> Principal:
 def bob() -> Principal:
     """Another user."""
     return Principal(uuid4())
+
+
+@pytest.fixture(scope="session")
+def server() -> Iterator[LocalPostgres]:
+    """The embedded PostgreSQL, for as long as the tests run."""
+    with LocalPostgres.temporary() as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def database(server: LocalPostgres) -> Database:
+    """A migrated database that tests share: each has users of its own, and row-level security keeps them apart."""
+    return migrated_database(server)
+
+
+@pytest.fixture
+def registry() -> CollectorRegistry:
+    """A registry of this test's own."""
+    return CollectorRegistry()
+
+
+@pytest.fixture
+def observability(registry: CollectorRegistry) -> Observability:
+    """The catalog on this test's registry, for a store on PostgreSQL."""
+    return observe_on(registry, Backend.POSTGRES)
+
+
+@pytest.fixture
+async def postgres(database: Database, observability: Observability) -> AsyncIterator[PostgresSessionStore]:
+    """A store on the shared database, with a pool and metrics of its own."""
+    async with PostgresSessionStore(database.app, observability=observability, max_size=8) as store:
+        yield store
+
+
+@pytest.fixture(params=list(Backend))
+async def store(request: pytest.FixtureRequest, database: Database) -> AsyncIterator[SessionStore]:
+    """Every store in turn."""
+    observability = observe_on(CollectorRegistry(), request.param)
+    if request.param is Backend.MEMORY:
+        async with InMemorySessionStore(observability=observability) as memory:
+            yield memory
+    else:
+        async with PostgresSessionStore(database.app, observability=observability, max_size=8) as postgres:
+            yield postgres
