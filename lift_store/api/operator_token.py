@@ -1,17 +1,13 @@
 """Who may see what operators see on the API port."""
 
-from __future__ import annotations
-
 import hmac
-from typing import TYPE_CHECKING
+
+from starlette.requests import Request
 
 from lift_store.api.auth import RejectedError
 from lift_store.api.guard import bearer
 from lift_store.api.problems import CHALLENGE, UNAUTHENTICATED, ProblemError
 from lift_store.api.service import service_of
-
-if TYPE_CHECKING:
-    from starlette.requests import Request
 
 
 def is_operator(request: Request) -> bool:

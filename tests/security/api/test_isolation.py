@@ -34,7 +34,7 @@ OWN = ("x-request-id", "date")
 
 @pytest.fixture
 async def client(registry: CollectorRegistry) -> AsyncIterator[httpx.AsyncClient]:
-    """A client without a token."""
+    """Give a client without a token."""
     settings = Settings.load(backend_choice="memory", jwt_secret=SECRET)
     async with build_store(settings, registry) as store:
         app = create_app(store, verifier=hs256(), settings=settings, registry=registry)
@@ -47,7 +47,11 @@ def bearer() -> dict[str, str]:
 
 
 def comparable(answer: httpx.Response) -> tuple[int, bytes, list[tuple[str, str]]]:
-    return answer.status_code, answer.content, [(name, value) for name, value in answer.headers.items() if name not in OWN]
+    return (
+        answer.status_code,
+        answer.content,
+        [(name, value) for name, value in answer.headers.items() if name not in OWN],
+    )
 
 
 @pytest.mark.parametrize(("method", "child", "headers", "body"), ATTEMPTS)
@@ -72,7 +76,7 @@ async def test_another_users_id_can_be_taken(client: httpx.AsyncClient) -> None:
     """An id is its owner's namespace: a create that succeeds tells nothing of others' ids."""
     chosen = {"session_id": str(uuid4())}
     answers = [await client.post("/api/sessions", json=chosen, headers=bearer()) for _ in range(2)]
-    assert [201, 201] == [answer.status_code for answer in answers]
+    assert [answer.status_code for answer in answers] == [201, 201]
 
 
 async def test_lists_hold_ones_own_sessions_only(client: httpx.AsyncClient) -> None:

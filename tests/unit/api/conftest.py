@@ -16,12 +16,12 @@ from lift_store.factory import build_store
 from lift_store.settings import Settings
 from tests.unit.api.tokens import SECRET, hs256, token
 
-OPERATOR_TOKEN = "an-operator-token-of-this-test"
+OPERATOR_TOKEN = "an-operator-token-of-this-test"  # noqa: S105 - of a test
 
 
 @pytest.fixture
 def settings(monkeypatch: pytest.MonkeyPatch) -> Settings:
-    """Settings that do not depend on who runs the tests."""
+    """Give settings that do not depend on who runs the tests."""
     for field in Settings.model_fields.values():
         monkeypatch.delenv(str(field.validation_alias), raising=False)
     return Settings.load(backend_choice="memory", jwt_secret=SECRET, max_body_bytes=65_536)
@@ -29,7 +29,7 @@ def settings(monkeypatch: pytest.MonkeyPatch) -> Settings:
 
 @pytest.fixture
 async def service(settings: Settings, registry: CollectorRegistry) -> AsyncIterator[Service]:
-    """A running service."""
+    """Run a service."""
     async with build_store(settings, registry) as store:
         made = make_service(store, verifier=hs256(), settings=settings, registry=registry)
         made.health.phase = Phase.SERVING
@@ -38,13 +38,13 @@ async def service(settings: Settings, registry: CollectorRegistry) -> AsyncItera
 
 @pytest.fixture
 def user() -> UUID:
-    """Who calls."""
+    """Return who calls."""
     return uuid4()
 
 
 @pytest.fixture
 async def stranger(service: Service) -> AsyncIterator[httpx.AsyncClient]:
-    """A client without a token."""
+    """Give a client without a token."""
     transport = httpx.ASGITransport(api_app(service))
     async with httpx.AsyncClient(transport=transport, base_url="http://api") as client:
         yield client
@@ -52,14 +52,14 @@ async def stranger(service: Service) -> AsyncIterator[httpx.AsyncClient]:
 
 @pytest.fixture
 async def client(stranger: httpx.AsyncClient, user: UUID) -> httpx.AsyncClient:
-    """A client of a signed-in user."""
+    """Give a client of a signed-in user."""
     stranger.headers["Authorization"] = f"Bearer {token(user)}"
     return stranger
 
 
 @pytest.fixture
 async def operator(service: Service) -> AsyncIterator[httpx.AsyncClient]:
-    """A client of the operator port."""
+    """Give a client of the operator port."""
     transport = httpx.ASGITransport(create_operator_app(service))
     async with httpx.AsyncClient(transport=transport, base_url="http://operator") as client:
         yield client

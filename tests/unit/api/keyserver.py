@@ -20,7 +20,7 @@ class KeyServer:
         outer = self
 
         class Handler(BaseHTTPRequestHandler):
-            def do_GET(self) -> None:  # noqa: N802 - http.server's name
+            def do_GET(self) -> None:
                 outer.requests += 1
                 time.sleep(outer.delay)
                 self.send_response(outer.status)

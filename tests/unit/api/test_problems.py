@@ -58,10 +58,13 @@ async def test_a_body_that_is_no_json_object_is_refused(client: httpx.AsyncClien
 
 async def test_a_broken_limit_names_field_and_limit_but_no_content(client: httpx.AsyncClient) -> None:
     """What the caller wrote is not sent back."""
-    body = {"revisions": [{"content": "secret prompt", "revision_type": "secret kind"}], "metadata": {"a": "\x00secret"}}
+    body = {
+        "revisions": [{"content": "secret prompt", "revision_type": "secret kind"}],
+        "metadata": {"a": "\x00secret"},
+    }
     answer = await client.post("/api/sessions", json=body)
     problem = check(answer, 422, "invalid-request")
-    assert ["body.revisions.0.revision_type", "body.metadata"] == [error["field"] for error in problem["errors"]]
+    assert [error["field"] for error in problem["errors"]] == ["body.revisions.0.revision_type", "body.metadata"]
     assert "'initial'" in problem["errors"][0]["limit"]
     assert "secret" not in answer.text
 
@@ -88,7 +91,7 @@ async def test_a_bad_parameter_is_named(
 async def test_a_malformed_id_is_named(client: httpx.AsyncClient) -> None:
     """An id that is no UUID cannot be anybody's, and the problem shows it."""
     problem = check(await client.get("/api/sessions/17"), 422, "invalid-request")
-    assert ("path.session_id", "17") == (problem["errors"][0]["field"], problem["errors"][0]["value"])
+    assert (problem["errors"][0]["field"], problem["errors"][0]["value"]) == ("path.session_id", "17")
 
 
 @pytest.mark.parametrize("media", ["text/plain", "application/x-www-form-urlencoded", "application/jsonp", ""])
@@ -100,7 +103,9 @@ async def test_a_body_of_another_type_is_refused(client: httpx.AsyncClient, medi
 
 async def test_a_charset_is_no_other_type(client: httpx.AsyncClient) -> None:
     """Parameters of the media type do not matter."""
-    answer = await client.post("/api/sessions", content=b"{}", headers={"Content-Type": "Application/JSON; charset=utf-8"})
+    answer = await client.post(
+        "/api/sessions", content=b"{}", headers={"Content-Type": "Application/JSON; charset=utf-8"}
+    )
     assert answer.status_code == 201
 
 

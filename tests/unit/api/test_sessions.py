@@ -47,7 +47,7 @@ async def test_a_session_can_be_abandoned_and_deleted(client: httpx.AsyncClient)
     path = created.headers["Location"]
     left = await client.post(f"{path}/abandon", headers={"If-Match": created.headers["ETag"]})
     assert left.json()["status"] == "abandoned"
-    assert [204, 404] == [(await client.delete(path)).status_code for _ in range(2)]
+    assert [(await client.delete(path)).status_code for _ in range(2)] == [204, 404]
 
 
 async def test_an_unchanged_session_is_not_sent_again(client: httpx.AsyncClient) -> None:
@@ -98,7 +98,7 @@ async def test_lists_are_pages_by_status(client: httpx.AsyncClient) -> None:
     await client.post(f"{created[0].headers['Location']}/abandon", headers={"If-Match": created[0].headers["ETag"]})
     first = (await client.get("/api/sessions", params={"limit": 2})).json()
     rest = (await client.get("/api/sessions", params={"limit": 2, "cursor": first["next_cursor"]})).json()
-    assert (2, 1, None) == (len(first["items"]), len(rest["items"]), rest["next_cursor"])
+    assert (len(first["items"]), len(rest["items"]), rest["next_cursor"]) == (2, 1, None)
     for status, expected in (("active", 2), ("abandoned", 1), ("finalized", 0)):
         found = (await client.get("/api/sessions", params={"status": status})).json()
         assert expected == len(found["items"])
@@ -106,7 +106,8 @@ async def test_lists_are_pages_by_status(client: httpx.AsyncClient) -> None:
 
 @pytest.mark.parametrize("action", ["finalize", "abandon", ""])
 @pytest.mark.parametrize(
-    ("sent", "status"), [(None, 428), ("*", 400), ('W/"1"', 400), ("1", 400), ('"1", "2"', 400), ('"0"', 400), ('"x"', 400)]
+    ("sent", "status"),
+    [(None, 428), ("*", 400), ('W/"1"', 400), ("1", 400), ('"1", "2"', 400), ('"0"', 400), ('"x"', 400)],
 )
 async def test_guarded_writes_take_one_strong_tag(
     client: httpx.AsyncClient, action: str, sent: str | None, status: int

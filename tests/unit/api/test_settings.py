@@ -15,7 +15,7 @@ GOOD = {"SUPABASE_JWT_SECRET": SECRET, "DATABASE_URL": "postgresql://user:hunter
 
 @pytest.fixture
 def environment(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
-    """An environment with nothing of ours but what suffices."""
+    """Give an environment with nothing of ours but what suffices."""
     for field in Settings.model_fields.values():
         monkeypatch.delenv(str(field.validation_alias), raising=False)
     for name, value in GOOD.items():
@@ -31,9 +31,9 @@ def refusal(**overrides: Any) -> str:
     return str(caught.value)
 
 
-def test_defaults_are_loopback_and_postgres(environment: pytest.MonkeyPatch) -> None:
+@pytest.mark.usefixtures("environment")
+def test_defaults_are_loopback_and_postgres() -> None:
     """With a database and a secret the service starts, reachable from this machine only."""
-    assert environment
     settings = Settings.load()
     assert (settings.host, settings.port) == ("127.0.0.1", 8000)
     assert (settings.operator_host, settings.operator_port) == ("127.0.0.1", 9464)
@@ -128,9 +128,9 @@ def test_a_contradiction_is_named(environment: pytest.MonkeyPatch, changes: dict
     assert refusal().startswith(named)
 
 
-def test_an_unknown_override_is_refused(environment: pytest.MonkeyPatch) -> None:
+@pytest.mark.usefixtures("environment")
+def test_an_unknown_override_is_refused() -> None:
     """A mistyped option of the program is an error, not ignored."""
-    assert environment
     assert refusal(prot=1) == "prot is no setting of this service"
 
 

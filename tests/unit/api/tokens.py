@@ -13,7 +13,7 @@ from pydantic import SecretStr
 
 from lift_store.api.auth import SYMMETRIC, SharedSecret, Verifier
 
-SECRET = "a-secret-of-this-test-suite-that-nobody-else-uses"
+SECRET = "a-secret-of-this-test-suite-that-nobody-else-uses"  # noqa: S105 - of a test
 ISSUER = "https://project.supabase.co/auth/v1"
 AUDIENCE = "authenticated"
 
@@ -21,11 +21,20 @@ AUDIENCE = "authenticated"
 def claims(user: UUID | None = None, **changes: Any) -> dict[str, Any]:
     """Return the claims of a signed-in user; a change to None leaves the claim out."""
     now = int(time.time())
-    usual = {"sub": str(user or uuid4()), "role": "authenticated", "aud": AUDIENCE, "iss": ISSUER, "iat": now, "exp": now + 600}
+    usual = {
+        "sub": str(user or uuid4()),
+        "role": "authenticated",
+        "aud": AUDIENCE,
+        "iss": ISSUER,
+        "iat": now,
+        "exp": now + 600,
+    }
     return {name: value for name, value in (usual | changes).items() if value is not None}
 
 
-def token(user: UUID | None = None, *, key: Any = SECRET, algorithm: str = "HS256", kid: str | None = None, **changes: Any) -> str:
+def token(
+    user: UUID | None = None, *, key: Any = SECRET, algorithm: str = "HS256", kid: str | None = None, **changes: Any
+) -> str:
     """Return a signed token."""
     return jwt.encode(claims(user, **changes), key, algorithm=algorithm, headers={"kid": kid} if kid else None)
 

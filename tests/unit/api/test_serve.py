@@ -1,0 +1,152 @@
+"""The whole service as a process: both ports, readiness, signals, bad ports."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import socket
+import sys
+from asyncio.subprocess import PIPE, Process
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.unit.api.tokens import SECRET, token
+
+PROGRAM = """
+import asyncio
+from lift_store.api.serve import run
+from lift_store.settings import Settings, SettingsError
+try:
+    asyncio.run(run(Settings.load(), on_ready=lambda: print("READY", flush=True)))
+except SettingsError as error:
+    raise SystemExit(str(error))
+"""
+
+
+def free_port() -> int:
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        port: int = found.getsockname()[1]
+        return port
+
+
+class Running:
+    """A service process and clients of its ports."""
+
+    def __init__(self, process: Process, api: int, operator: int) -> None:
+        self.process = process
+        self.api = httpx.AsyncClient(base_url=f"http://127.0.0.1:{api}")
+        self.operator = httpx.AsyncClient(base_url=f"http://127.0.0.1:{operator}")
+
+
+@asynccontextmanager
+async def service(folder: Path, **variables: Any) -> AsyncIterator[Running]:
+    ports = free_port(), free_port()
+    environment = {
+        "LIFT_STORE_BACKEND": "memory",
+        "SUPABASE_JWT_SECRET": SECRET,
+        "LIFT_STORE_PORT": ports[0],
+        "LIFT_STORE_OPERATOR_PORT": ports[1],
+        "LIFT_STORE_DATA_DIR": folder,
+        "LIFT_STORE_LOG_FORMAT": "json",
+        "PYTHONPATH": os.pathsep.join(path for path in sys.path if path),
+    } | variables
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        *("-c", PROGRAM),
+        env={name: str(value) for name, value in environment.items()},
+        stdout=PIPE,
+        stderr=PIPE,
+    )
+    running = Running(process, *ports)
+    try:
+        yield running
+    finally:
+        if process.returncode is None:
+            process.kill()
+        await process.communicate()
+        await running.api.aclose()
+        await running.operator.aclose()
+
+
+async def ready(running: Running) -> None:
+    assert running.process.stdout
+    async with asyncio.timeout(20):
+        async for line in running.process.stdout:
+            if line.strip() == b"READY":
+                return
+    pytest.fail("the service ended before it was ready")
+
+
+async def ended(running: Running, within: float) -> int:
+    async with asyncio.timeout(within):
+        await running.process.communicate()
+    assert running.process.returncode is not None
+    return running.process.returncode
+
+
+async def test_both_ports_serve_until_told_to_stop(tmp_path: Path) -> None:
+    """Sessions and probes on one port, metrics on the other; SIGTERM ends it with exit code 0."""
+    async with service(tmp_path) as running:
+        await ready(running)
+        created = await running.api.post(
+            "/api/sessions", json={}, headers={"Authorization": f"Bearer {token(iss=None)}"}
+        )
+        assert created.status_code == 201
+        assert (await running.api.get("/health/ready")).json() == {"status": "pass"}
+        assert (await running.api.get("/metrics")).status_code == 404
+        scraped = (await running.operator.get("/metrics")).text
+        assert 'lift_store_sessions_created_total{source="prompt"} 1.0' in scraped
+        assert "process_resident_memory_bytes" in scraped
+        assert "server" not in created.headers
+        running.process.send_signal(signal.SIGTERM)
+        assert await ended(running, within=5) == 0
+
+
+async def test_a_dead_database_does_not_keep_it_from_starting(tmp_path: Path) -> None:
+    """Live and ready, with a warning, and unwell: a restart or another instance would not help."""
+    dead = f"postgresql://nobody@127.0.0.1:{free_port()}/none"
+    async with service(
+        tmp_path, LIFT_STORE_BACKEND="postgres", DATABASE_URL=dead, LIFT_STORE_POOL_ACQUIRE_TIMEOUT=0.5
+    ) as running:
+        await ready(running)
+        assert (await running.api.get("/health/live")).status_code == 200
+        answer = await running.api.get("/health/ready", timeout=10)
+        assert (answer.status_code, answer.json()["status"]) == (200, "warn")
+        assert (await running.api.get("/health")).status_code == 503
+        refused = await running.api.get("/api/sessions", headers={"Authorization": f"Bearer {token()}"}, timeout=10)
+        assert refused.status_code == 503
+        assert int(refused.headers["Retry-After"]) >= 1
+        running.process.send_signal(signal.SIGINT)
+        assert await ended(running, within=10) == 0
+
+
+async def test_draining_is_not_ready_and_a_second_signal_ends_it(tmp_path: Path) -> None:
+    """While it drains ready says so and requests are still answered; nobody has to wait for it to finish."""
+    async with service(tmp_path, LIFT_STORE_DRAIN_DELAY=60) as running:
+        await ready(running)
+        running.process.send_signal(signal.SIGTERM)
+        while (answer := await running.api.get("/health/ready")).status_code == 200:  # noqa: ASYNC110 - polls as a load balancer does
+            await asyncio.sleep(0.02)
+        assert answer.json() == {"status": "fail", "output": "draining"}
+        assert (await running.api.get("/health/live")).status_code == 200
+        running.process.send_signal(signal.SIGTERM)
+        assert await ended(running, within=2) == 130
+
+
+async def test_a_taken_port_is_one_line(tmp_path: Path) -> None:
+    """The variable is named, and what it takes; no traceback."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        async with service(tmp_path, LIFT_STORE_OPERATOR_PORT=taken.getsockname()[1]) as running:
+            _, errors = await running.process.communicate()
+            assert running.process.returncode == 1
+            assert errors.decode().startswith("LIFT_STORE_OPERATOR_PORT takes a free port")
+            assert errors.count(b"\n") == 1
