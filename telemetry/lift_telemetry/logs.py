@@ -1,0 +1,67 @@
+"""Structured logs: one form for our lines and those of the libraries, as JSON or for people."""
+
+from __future__ import annotations
+
+import logging
+import re
+import sys
+from typing import Final, TextIO
+
+import structlog
+from structlog.typing import EventDict, Processor, WrappedLogger
+
+_SECRET: Final = re.compile(r"(?i)(^|_)(token|password|secret|authorization|cookie|key|jwt|prompt|content|ir|dsn|conninfo)$")
+"""Names of values that no log line may hold: credentials, and what users wrote."""
+
+
+def redact(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
+    """Replace values whose name says that they are a secret or a user's content."""
+    for name in event:
+        if _SECRET.search(name):
+            event[name] = "[redacted]"
+    return event
+
+
+def _processors() -> list[Processor]:
+    return [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_log_level,
+        structlog.stdlib.add_logger_name,
+        structlog.stdlib.ExtraAdder(),
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        redact,
+    ]
+
+
+def configure_logging(*, json: bool, level: str = "INFO", stream: TextIO | None = None) -> None:
+    """Send every logger's lines, structlog's and the standard library's, to *stream* (default stderr) in one form.
+
+    *json*: one JSON object a line; else columns for a terminal. Calling it again replaces the earlier configuration.
+    """
+    out = stream or sys.stderr
+    renderer: Processor = (
+        structlog.processors.JSONRenderer() if json else structlog.dev.ConsoleRenderer(colors=out.isatty())
+    )
+    errors: list[Processor] = [structlog.processors.format_exc_info] if json else []
+    handler = logging.StreamHandler(out)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=_processors(),
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *errors, renderer],
+        )
+    )
+    structlog.configure(
+        processors=[*_processors(), structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        wrapper_class=structlog.stdlib.BoundLogger,
+        cache_logger_on_first_use=False,  # so that a later configuration reaches loggers made before it
+    )
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(level)
+    for name in ("uvicorn", "uvicorn.error", "uvicorn.access"):
+        logging.getLogger(name).handlers.clear()
+        logging.getLogger(name).propagate = True
+    # the one logs every URL, ids and all; the other every step of every connection
+    for name in ("httpx", "httpcore"):
+        logging.getLogger(name).setLevel(logging.WARNING)

@@ -1,0 +1,138 @@
+"""The decorator that turns every caller's operation into one event for every sink, and never disturbs the operation."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import logging
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from time import perf_counter
+from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
+
+from opentelemetry.trace import get_current_span
+
+from lift_telemetry.event import CURRENT, Operation, OperationEvent
+
+_log = logging.getLogger(__name__)
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class Sink(Protocol):
+    """Takes events somewhere. What it raises is counted and logged once, and goes no further."""
+
+    @property
+    def name(self) -> str:
+        """The label of its errors."""
+        ...
+
+    def started(self, operation: Operation) -> None:
+        """Take note that an operation has begun."""
+        ...
+
+    def finished(self, event: OperationEvent) -> None:
+        """Take note of how it ended."""
+        ...
+
+
+class Telemetry:
+    """Where the operations of one object go.
+
+    *outcome_of* names the outcome of an exception; *is_failure* says which outcomes count against the objectives; *on_sink_error* is told
+    of a sink's name and what it raised.
+    """
+
+    def __init__(
+        self,
+        backend: str,
+        sinks: Sequence[Sink],
+        *,
+        outcome_of: Callable[[BaseException], str],
+        is_failure: Callable[[str], bool],
+        on_sink_error: Callable[[str, BaseException], None] | None = None,
+    ) -> None:
+        self.backend = str(backend)
+        self._sinks = tuple(sinks)
+        self._outcome_of = outcome_of
+        self._is_failure = is_failure
+        self._on_sink_error = on_sink_error
+        self._complained: set[str] = set()
+
+    async def run(self, name: str, body: Callable[[], Awaitable[T]]) -> T:
+        """Await *body* as the operation *name*, and tell the sinks."""
+        operation = Operation(name, self.backend)
+        for sink in self._sinks:
+            self._tell(sink, sink.started, operation)
+        token = CURRENT.set(operation)
+        error: BaseException | None = None
+        started = perf_counter()
+        try:
+            return await body()
+        except BaseException as caught:
+            error = caught
+            raise
+        finally:
+            duration = perf_counter() - started
+            CURRENT.reset(token)
+            self._finish(operation, duration, error)
+
+    def _finish(self, operation: Operation, duration: float, error: BaseException | None) -> None:
+        outcome = operation.outcome or ("ok" if error is None else self._outcome_of(error))
+        span = get_current_span().get_span_context()
+        event = OperationEvent(
+            operation.operation,
+            operation.backend,
+            outcome,
+            self._is_failure(outcome),
+            duration,
+            error,
+            operation.attributes,
+            f"{span.trace_id:032x}" if span.trace_flags & 1 else None,
+        )
+        for sink in self._sinks:
+            self._tell(sink, sink.finished, event)
+
+    def _tell(self, sink: Sink, method: Callable[[T], None], value: T) -> None:
+        try:
+            method(value)
+        except Exception as error:  # noqa: BLE001 - whatever a sink raises, the operation goes on
+            if self._on_sink_error:
+                self._on_sink_error(sink.name, error)
+            if sink.name not in self._complained:
+                self._complained.add(sink.name)
+                _log.warning("telemetry sink %r failed, further failures are only counted", sink.name, exc_info=error)
+
+
+class Observed(Protocol):
+    """What an object with observed methods has."""
+
+    @property
+    def telemetry(self) -> Telemetry:
+        """Where its operations go."""
+        ...
+
+
+S = TypeVar("S", bound=Observed)
+
+
+def observed(
+    method: Callable[Concatenate[S, P], Coroutine[Any, Any, T]],
+) -> Callable[Concatenate[S, P], Coroutine[Any, Any, T]]:
+    """Make each call of a coroutine method one operation, named as the method; the object's `telemetry` says where it goes.
+
+    A call inside another observed operation, in the same task or one that it started, belongs to that one: a caller's operation is one
+    event, whatever it is made of. Raises TypeError for anything but a coroutine function.
+    """
+    if not inspect.iscoroutinefunction(method):
+        raise TypeError(f"{method!r} is not a coroutine function; only those can be observed")
+    name = method.__name__
+
+    @functools.wraps(method)
+    async def observe(self: S, /, *args: P.args, **kwargs: P.kwargs) -> T:
+        if CURRENT.get() is not None:
+            return await method(self, *args, **kwargs)
+        return await self.telemetry.run(name, lambda: method(self, *args, **kwargs))
+
+    observe.__observed__ = name  # type: ignore[attr-defined]  # for the test that looks for methods without it
+    return observe

@@ -1,0 +1,1 @@
+"""Sinks: each a formatter of the same event."""
