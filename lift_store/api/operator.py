@@ -1,6 +1,5 @@
 """What operators see: metrics, and this process's state. Counters tell of others' requests, so they are not public."""
 
-import asyncio
 import dataclasses
 import json
 import time
@@ -31,9 +30,8 @@ async def metrics(
 ) -> Response:
     """Return every metric of this process; OpenMetrics with exemplars when asked for."""
     registry = service_of(request).registry
-    # in a thread: thousands of series take milliseconds that callers' requests would wait
-    content, headers = await asyncio.to_thread(render, registry, accept, accept_encoding, name or ())
-    return Response(content, headers=dict(headers))
+    content, headers = await render(registry, accept, accept_encoding, name or ())
+    return Response(content, headers=headers)
 
 
 @router.get(STATUS, responses={200: {"description": "OK", "content": {"application/json": {}}}})

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import signal
 import socket
+import sys
 from contextlib import AsyncExitStack, contextmanager
 from typing import TYPE_CHECKING, Final
 
@@ -74,7 +75,7 @@ async def run(settings: Settings, *, on_ready: Callable[[], None] | None = None)
     A signal makes the service not ready, lets requests end, and closes the store; a second one ends it at once, with
     SystemExit. A database that is down does not keep it from starting. Raises SettingsError where a port cannot be had.
     """
-    configure_logging(settings.log_format)
+    configure_logging(json=_logs_json(settings))
     async with AsyncExitStack() as stack:
         listeners = [
             stack.enter_context(_listen(settings.host, settings.port, "LIFT_STORE_PORT")),
@@ -85,6 +86,11 @@ async def run(settings: Settings, *, on_ready: Callable[[], None] | None = None)
         operator = _Server(create_operator_app(service), listeners[1], OPERATOR_DRAIN)
         with _stop_signal() as stop:
             await _serve(service, api, operator, stop, on_ready)
+
+
+def _logs_json(settings: Settings) -> bool:
+    """Whether to log for machines; `auto` means people where a terminal shows it."""
+    return settings.log_format == "json" or (settings.log_format == "auto" and not sys.stderr.isatty())
 
 
 async def _open(settings: Settings, stack: AsyncExitStack) -> Service:
@@ -116,9 +122,8 @@ async def _serve(
     service: Service, api: _Server, operator: _Server, stop: asyncio.Event, on_ready: Callable[[], None] | None
 ) -> None:
     instruments = service.store.observability.instruments
-    lag = LoopLag(instruments.child(catalog.EVENT_LOOP_LAG).observe)
-    async with asyncio.TaskGroup() as tasks:
-        background = [tasks.create_task(service.health.watch()), tasks.create_task(lag.run())]
+    async with LoopLag(instruments.child(catalog.EVENT_LOOP_LAG)), asyncio.TaskGroup() as tasks:
+        watching = tasks.create_task(service.health.watch())
         serving = [tasks.create_task(server.run_until_told()) for server in (api, operator)]
         await asyncio.gather(api.listening.wait(), operator.listening.wait())
         service.health.phase = Phase.SERVING
@@ -133,8 +138,7 @@ async def _serve(
         for server, task in zip((api, operator), serving, strict=True):
             server.should_exit = True
             await task
-        for task in background:
-            task.cancel()
+        watching.cancel()
     _log.info("stopped")
 
 
