@@ -84,7 +84,7 @@ class Verifier:
         """Check the algorithm before any key is looked for, so that junk causes no request for keys."""
         try:
             header = jwt.get_unverified_header(token)
-        except jwt.InvalidTokenError:
+        except (jwt.InvalidTokenError, RecursionError):  # a header can nest deeper than the parser goes
             raise RejectedError("malformed", "The token is not a JSON Web Token.") from None
         if header.get("alg") not in self._algorithms:
             raise RejectedError("signature", f"The token is not signed with {' or '.join(self._algorithms)}.")

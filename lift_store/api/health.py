@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 CACHED: Final = 2.0
 """Seconds that a result answers everybody; probes of many load balancers then cost one query."""
+PATIENCE: Final = 0.5
+"""Seconds that a probe waits for a new result where there is an older one."""
 WATCH_EVERY: Final = 10.0
 
 _log = structlog.get_logger("lift_store.api.health")
@@ -98,14 +100,23 @@ class Health:
         self._flight: asyncio.Task[Report] | None = None
 
     async def report(self) -> Report:
-        """Return the present state, at most *cached* seconds old."""
-        if self._last and time.monotonic() - self._last[0] < self._cached:
-            return self._last[1]
+        """Return the present state, at most *cached* seconds old; the one before, where a check is slow."""
+        last = self._last
+        if last and time.monotonic() - last[0] < self._cached:
+            return last[1]
+        flight = self._running()
+        if last:
+            # orchestrators give a probe a second: an answer too late would turn a dead database into a dead instance
+            await asyncio.wait({flight}, timeout=PATIENCE)
+            return flight.result() if flight.done() else last[1]
+        # shielded: a probe that hangs up must not cancel what others wait for
+        return await asyncio.shield(flight)
+
+    def _running(self) -> asyncio.Task[Report]:
         if self._flight is None:
             self._flight = asyncio.create_task(self._run(), name="health")
             self._flight.add_done_callback(self._landed)
-        # shielded: a probe that hangs up must not cancel what others wait for
-        return await asyncio.shield(self._flight)
+        return self._flight
 
     async def readiness(self) -> tuple[Status, str]:
         """Return whether to send traffic here: fail for this instance's own reasons only, warn for shared ones."""

@@ -126,6 +126,7 @@ async def _serve(
         watching = tasks.create_task(service.health.watch())
         serving = [tasks.create_task(server.run_until_told()) for server in (api, operator)]
         await asyncio.gather(api.listening.wait(), operator.listening.wait())
+        await service.health.report()  # the first probe must not wait for a dead database; until then: starting
         service.health.phase = Phase.SERVING
         _log.info("ready", backend=service.settings.backend)
         if on_ready:

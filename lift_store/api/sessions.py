@@ -14,7 +14,7 @@ from lift_store.api.headers import Caller, ExpectedVersion, OperationId, etag, i
 from lift_store.api.problems import INVALID, ProblemError
 from lift_store.api.service import service_of
 from lift_store.errors import NotFoundError
-from lift_store.models import MAX_LIMIT, MAX_NAME, Model, Page, PromptSession, SessionStatus, SessionSummary
+from lift_store.models import MAX_LIMIT, Model, Name, Page, PromptSession, SessionStatus, SessionSummary
 
 SESSIONS: Final = "/api/sessions"
 SESSION: Final = SESSIONS + "/{session_id}"
@@ -26,7 +26,7 @@ _MAX_CURSOR: Final = 200
 _bearer = Security(HTTPBearer(auto_error=False, bearerFormat="JWT", description="A token of the Supabase project."))
 router = APIRouter(route_class=GuardedRoute, dependencies=[_bearer], tags=["sessions"])
 
-HoleId = Annotated[str, Path(min_length=1, max_length=MAX_NAME, description="The hole, as the draft names it.")]
+HoleId = Annotated[Name, Path(description="The hole, as the draft names it.")]
 Limit = Annotated[int, Query(ge=1, le=MAX_LIMIT, description="Sessions on a page.")]
 Cursor = Annotated[str | None, Query(max_length=_MAX_CURSOR, description="`next_cursor` of the page before.")]
 

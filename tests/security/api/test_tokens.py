@@ -51,6 +51,7 @@ def confused() -> str:
 NOW = int(time.time())
 BAD: list[tuple[str, str, str]] = [
     ("junk", "junk", "malformed"),
+    ("nested without end", f"{base64.urlsafe_b64encode(b'[' * 30_000).decode()}.b.c", "malformed"),
     ("three parts of junk", "a.b.c", "malformed"),
     ("unsigned", unsigned(), "signature"),
     ("forged", token(key="another-secret-that-is-not-the-projects-own"), "signature"),

@@ -57,6 +57,16 @@ async def test_a_hanging_check_fails_in_time_and_is_published() -> None:
     assert shown == {"database": 0.0, "jwks": 1.0}
 
 
+async def test_a_slow_check_does_not_keep_later_probes_waiting() -> None:
+    """With an older result at hand a probe answers within the second that orchestrators give it."""
+    check = Counted()
+    health = Health({"database": check}, timeout=60, cached=0)
+    await health.report()
+    check.delay = 60
+    async with asyncio.timeout(0.9):
+        assert (await health.report()).status is Status.PASS
+
+
 async def test_a_probe_that_hangs_up_leaves_the_check_to_others() -> None:
     """Cancelling one waiter cancels nobody else."""
     health = Health({"database": Counted(delay=0.1)})

@@ -35,6 +35,13 @@ async def test_openmetrics_is_given_when_asked_for(operator: httpx.AsyncClient) 
     assert "lift_store_build_info" in {family.name for family in openmetrics(answer.text)}  # type: ignore[no-untyped-call] # prometheus_client's
 
 
+async def test_a_scrape_can_be_compressed(operator: httpx.AsyncClient) -> None:
+    """A scraper that takes gzip gets it."""
+    answer = await operator.get("/metrics", headers={"Accept-Encoding": "gzip"})
+    assert answer.headers["Content-Encoding"] == "gzip"
+    assert "lift_store_operations_total" in answer.text
+
+
 async def test_a_scrape_can_ask_for_some_series(operator: httpx.AsyncClient) -> None:
     """name[] narrows the answer, as in Prometheus' own clients."""
     answer = await operator.get("/metrics", params={"name[]": "lift_store_build_info"})

@@ -94,6 +94,13 @@ async def test_a_malformed_id_is_named(client: httpx.AsyncClient) -> None:
     assert (problem["errors"][0]["field"], problem["errors"][0]["value"]) == ("path.session_id", "17")
 
 
+async def test_a_hole_that_cannot_be_stored_is_named(client: httpx.AsyncClient) -> None:
+    """A NUL in the path is the caller's mistake, not a failure of ours."""
+    for hole in ("a%00", "a" * 201):
+        answer = await client.post(f"{SESSION}/holes/{hole}/resolve", json={"resolution_text": "Yes."})
+        assert check(answer, 422, "invalid-request")["errors"][0]["field"] == "path.hole_id"
+
+
 @pytest.mark.parametrize("media", ["text/plain", "application/x-www-form-urlencoded", "application/jsonp", ""])
 async def test_a_body_of_another_type_is_refused(client: httpx.AsyncClient, media: str) -> None:
     """Only application/json is read."""
