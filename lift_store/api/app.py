@@ -87,7 +87,13 @@ def create_operator_app(service: Service) -> FastAPI:
 
 
 def _bare(service: Service, title: str, *, operator_port: bool) -> FastAPI:
-    app = FastAPI(title=title, version=VERSION, description=_DESCRIPTION, redirect_slashes=False)
+    app = FastAPI(
+        title=title,
+        version=VERSION,
+        description=_DESCRIPTION,
+        redirect_slashes=False,
+        openapi_url=None if operator_port else "/openapi.json",
+    )
     app.state.service = service
     app.state.operator_port = operator_port
     return app
