@@ -110,9 +110,14 @@ def _locked(connection: psycopg.Connection) -> Iterator[None]:
 
 
 def _ledger(connection: psycopg.Connection) -> Mapping[int, str]:
-    if connection.execute("select to_regclass('lift_private.migrations') is null").fetchone() == (True,):
+    # looked up by a query: to_regclass may answer from a cache older than the runner that we waited for
+    if not _exists(connection, "pg_class where relname = 'migrations' and relnamespace::regnamespace::text = 'lift_private'"):
         return {}
     return dict(connection.execute("select version, sha256 from lift_private.migrations").fetchall())
+
+
+def _exists(connection: psycopg.Connection, rows: LiteralString) -> bool:
+    return bool(connection.execute("select from pg_catalog." + rows).rowcount)
 
 
 def _next(connection: psycopg.Connection, to: int | None) -> Migration | None:
@@ -138,7 +143,7 @@ def _refuse_changed(connection: psycopg.Connection) -> None:
 
 def _adopt(connection: psycopg.Connection) -> None:
     """Enter what somebody else's tool applied into the ledger, if the schema is exactly that of one of our versions."""
-    if _ledger(connection) or connection.execute("select to_regnamespace('lift') is null").fetchone() == (True,):
+    if _ledger(connection) or not _exists(connection, "pg_namespace where nspname = 'lift'"):
         return
     version = fingerprints().get(fingerprint(connection))
     if version is None:

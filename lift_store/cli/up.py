@@ -1,0 +1,114 @@
+"""`lift-store up`: everything on this machine, with one command."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import socket
+import sys
+from contextlib import ExitStack
+from pathlib import Path
+from types import FrameType
+from typing import Annotated, NoReturn
+from uuid import UUID
+
+import typer
+from rich.console import Console
+
+from lift_store.api.serve import run
+from lift_store.cli.options import DataDir
+from lift_store.local import prometheus
+from lift_store.local.process import LocalError
+from lift_store.local.stack import LocalStack, default_data_dir
+from lift_store.local.token import mint
+from lift_store.settings import BackendChoice, Settings
+
+_DEMO_USER = UUID("00000000-0000-4000-8000-000000000001")
+_SESSION = '{"revisions": [{"content": "def add(a, b):", "revision_type": "initial"}]}'
+
+
+def up(
+    data_dir: DataDir = None,
+    port: Annotated[int, typer.Option(help="Port of the API.")] = 8000,
+    operator_port: Annotated[int, typer.Option(help="Port of /metrics, /status and /health with details.")] = 9464,
+    prometheus_port: Annotated[int, typer.Option(help="Port of Prometheus.")] = 9090,
+    with_prometheus: Annotated[
+        bool, typer.Option("--prometheus/--no-prometheus", help="Start Prometheus where it is installed.")
+    ] = True,
+) -> None:
+    """Run everything on this machine: PostgreSQL, migrations, the API, and Prometheus where installed. Ctrl-C stops all.
+
+    Example: lift-store up --port 8080
+
+    Exit code 0 after Ctrl-C; 1 where something could not be started.
+    """
+    signal.signal(signal.SIGTERM, _stop)  # until the service takes over, so that what was started is stopped
+    folder = data_dir or default_data_dir()
+    ports = {"--port": port, "--operator-port": operator_port}
+    scraper = prometheus.installed() if with_prometheus else None
+    for option, number in (ports | {"--prometheus-port": prometheus_port} if scraper else ports).items():
+        _require_free(number, option)
+    console = Console(stderr=True)
+    with ExitStack() as stack:
+        with console.status(f"Starting PostgreSQL in {folder} ..."):
+            local = stack.enter_context(LocalStack(folder))
+        if local.migrated:
+            console.print(f"Applied {len(local.migrated)} migrations.")
+        scraped = None
+        if scraper:
+            target = f"127.0.0.1:{operator_port}"
+            scraped = stack.enter_context(prometheus.LocalPrometheus(folder, [target], port=prometheus_port)).url
+        settings = _settings(local, folder, port, operator_port)
+        banner = _banner(local, folder, port, operator_port, scraped)
+        asyncio.run(run(settings, on_ready=lambda: print(banner, flush=True)))  # noqa: T201 - to be pasted, so not wrapped
+    console.print("Stopped.")
+
+
+def _stop(_: int, __: FrameType | None) -> NoReturn:
+    sys.exit(0)
+
+
+def _require_free(port: int, option: str) -> None:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except (OSError, OverflowError):
+            raise LocalError(f"port {port} of 127.0.0.1 cannot be had; choose another with {option}") from None
+
+
+def _settings(local: LocalStack, folder: Path, port: int, operator_port: int) -> Settings:
+    """Everything that `up` decides wins over the environment; the rest, such as timeouts, may be set there."""
+    return Settings.load(
+        backend_choice=BackendChoice.POSTGRES,
+        database_url=local.app_dsn,
+        operator_database_url=local.operator_dsn,
+        supabase_url=None,
+        jwt_secret=local.jwt_secret,
+        jwks_url=None,
+        jwt_issuer=None,
+        host="127.0.0.1",
+        port=port,
+        operator_host="127.0.0.1",
+        operator_port=operator_port,
+        data_dir=folder,
+    )
+
+
+def _banner(local: LocalStack, folder: Path, port: int, operator_port: int, scraped: str | None) -> str:
+    token = mint(local.jwt_secret, _DEMO_USER)
+    url = f"http://127.0.0.1:{port}"
+    install = "not installed; on Debian: apt-get install --no-install-recommends prometheus"
+    return f"""
+  API         {url}/api/sessions   (documentation: {url}/docs)
+  Operators   http://127.0.0.1:{operator_port}/metrics, /status, /health
+  Prometheus  {scraped or install}
+  Data        {folder}
+
+Store a session, as a demonstration user (the token is valid for 12 hours):
+
+curl -sS {url}/api/sessions -H 'Content-Type: application/json' -H 'Authorization: Bearer {token}' -d '{_SESSION}'
+
+Work on it as many users would:  lift-store loadgen --users 20 --duration 30s
+Ctrl-C stops everything; the data stays.
+"""
