@@ -146,7 +146,8 @@ async def _serve(
 @contextmanager
 def _listen(host: str, port: int, variable: str) -> Iterator[socket.socket]:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listener = socket.socket(family, socket.SOCK_STREAM)
+    # the protocol must be named: asyncio turns Nagle's algorithm off only for sockets that say TCP, and it costs 40 ms an answer
+    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
         # a restart must not wait for the connections of the last run to time out
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

@@ -62,6 +62,6 @@ def configure_logging(*, json: bool, level: str = "INFO", stream: TextIO | None 
     for name in ("uvicorn", "uvicorn.error", "uvicorn.access"):
         logging.getLogger(name).handlers.clear()
         logging.getLogger(name).propagate = True
-    # the one logs every URL, ids and all; the other every step of every connection
-    for name in ("httpx", "httpcore"):
+    # uvicorn tells of its life, which we do; httpx logs every URL, ids and all; httpcore every step of every connection
+    for name in ("uvicorn.error", "httpx", "httpcore"):
         logging.getLogger(name).setLevel(logging.WARNING)
