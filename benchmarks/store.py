@@ -27,14 +27,15 @@ from typing import Any
 from uuid import uuid4
 
 import psycopg
+from prometheus_client import CollectorRegistry
+from rich.console import Console
+from rich.table import Table
+
 from lift_store import HoleResolution, IRDraft, NewSession, PostgresSessionStore, Principal, PromptRevision
 from lift_store.local.postgres import LocalPostgres
 from lift_store.observability import observe_on
 from lift_store.protocol import Backend
 from lift_telemetry.observe import observed
-from prometheus_client import CollectorRegistry
-from rich.console import Console
-from rich.table import Table
 
 sys.path.insert(0, str(Path(__file__).parents[1]))  # the tests' databases, made as a project would make them
 from tests.servers import migrated_database
@@ -129,7 +130,13 @@ async def compare_decorator(rounds: int) -> Result:
 
     base, ours = await medians(max(20, rounds // 40), lambda: thousand(bare.get), lambda: thousand(decorated.get))
     return Result(
-        "decorator", base / 1000, ours / 1000, (ours - base) / 1000, "us", "at most 5 us more", (ours - base) / 1000 <= 5
+        "decorator",
+        base / 1000,
+        ours / 1000,
+        (ours - base) / 1000,
+        "us",
+        "at most 5 us more",
+        (ours - base) / 1000 <= 5,
     )
 
 
@@ -189,7 +196,14 @@ def main() -> None:
     }
     table = Table("what", "baseline (us)", "ours (us)", "figure", "goal", "met", title=f"{machine}")
     for r in results:
-        table.add_row(r.name, f"{r.baseline_us:.1f}", f"{r.subject_us:.1f}", f"{r.figure:.2f} {r.unit}", r.goal, "yes" if r.met else "NO")
+        table.add_row(
+            r.name,
+            f"{r.baseline_us:.1f}",
+            f"{r.subject_us:.1f}",
+            f"{r.figure:.2f} {r.unit}",
+            r.goal,
+            "yes" if r.met else "NO",
+        )
     Console(width=120).print(table)
     if options.json:
         options.json.write_text(json.dumps({"machine": machine, "results": [asdict(r) for r in results]}, indent=2) + "\n")

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from lift_telemetry.event import Operation as Running
-from lift_telemetry.event import OperationEvent
-from lift_telemetry.instruments import Instruments
-
 from lift_store import catalog
 from lift_store.errors import Outcome
 from lift_store.models import SessionStatus
 from lift_store.protocol import Operation
+from lift_telemetry.event import Operation as Running
+from lift_telemetry.event import OperationEvent
+from lift_telemetry.instruments import Instruments
 
 
 class BusinessSink:

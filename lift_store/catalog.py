@@ -5,11 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from lift_telemetry.metric import Kind, Label, Metric
-
 from lift_store.errors import Outcome
 from lift_store.models import ResolutionType, SessionSource
 from lift_store.protocol import Backend, Operation
+from lift_telemetry.metric import Kind, Label, Metric
 
 LATENCY_BUCKETS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.2, 0.5, 1.0, 2.5, 5.0, 10.0)
 """Seconds; 0.2 and 0.5 are the objectives' thresholds, so they must be bounds."""
@@ -64,9 +63,7 @@ POOL_CONNECTIONS: Final = Metric(
     "Connections of the pool by what they are doing, read at the scrape.",
     (_POOL, Label("state", ("idle", "in_use", "connecting"))),
 )
-POOL_CONNECTIONS_MAX: Final = Metric(
-    "lift_store_pool_connections_max", Kind.GAUGE, "Connections that the pool may have at most.", (_POOL,)
-)
+POOL_CONNECTIONS_MAX: Final = Metric("lift_store_pool_connections_max", Kind.GAUGE, "Connections that the pool may have at most.", (_POOL,))
 POOL_PENDING: Final = Metric(
     "lift_store_pool_pending_requests", Kind.GAUGE, "Callers waiting for a connection, read at the scrape.", (_POOL,)
 )

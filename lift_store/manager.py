@@ -49,9 +49,7 @@ class SpecSessionManager:
         """
         revision = PromptRevision(content=prompt, revision_type=RevisionType.INITIAL)
         drafts = (await self._translator(prompt),) if self._translator else ()
-        new = NewSession(
-            session_id=session_id, source=source, revisions=(revision,), ir_drafts=drafts, metadata=dict(metadata or {})
-        )
+        new = NewSession(session_id=session_id, source=source, revisions=(revision,), ir_drafts=drafts, metadata=dict(metadata or {}))
         return await self._store.as_user(principal).create(new, operation_id=operation_id)
 
     async def add_draft(
@@ -66,15 +64,11 @@ class SpecSessionManager:
         """Record the answer to a hole."""
         return await self._store.as_user(principal).add_resolution(session_id, resolution, operation_id=operation_id)
 
-    async def finalize(
-        self, principal: Principal, session_id: UUID, version: int, *, operation_id: UUID | None = None
-    ) -> SessionSummary:
+    async def finalize(self, principal: Principal, session_id: UUID, version: int, *, operation_id: UUID | None = None) -> SessionSummary:
         """Finalize the session if it is still at *version* and no ambiguity of its current draft is unresolved."""
         return await self._close(principal, session_id, version, SessionStatus.FINALIZED, operation_id)
 
-    async def abandon(
-        self, principal: Principal, session_id: UUID, version: int, *, operation_id: UUID | None = None
-    ) -> SessionSummary:
+    async def abandon(self, principal: Principal, session_id: UUID, version: int, *, operation_id: UUID | None = None) -> SessionSummary:
         """Abandon the session if it is still at *version*."""
         return await self._close(principal, session_id, version, SessionStatus.ABANDONED, operation_id)
 

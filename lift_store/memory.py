@@ -10,9 +10,14 @@ from types import TracebackType
 from typing import Any, Self, TypeVar, cast
 from uuid import UUID, uuid4
 
-from lift_telemetry.observe import observed
-
-from lift_store.checks import format_cursor, parse_cursor, require_change, require_limit, require_unnumbered, require_user
+from lift_store.checks import (
+    format_cursor,
+    parse_cursor,
+    require_change,
+    require_limit,
+    require_unnumbered,
+    require_user,
+)
 from lift_store.errors import ConflictError, InvalidError, InvalidStateError
 from lift_store.models import (
     STORED,
@@ -30,6 +35,7 @@ from lift_store.notes import found, note, note_not_found, note_status
 from lift_store.observability import Observability, observe_store
 from lift_store.principal import Principal
 from lift_store.protocol import Backend, Operation
+from lift_telemetry.observe import observed
 
 AnswerT = TypeVar("AnswerT")
 
@@ -97,9 +103,7 @@ class InMemorySessionStore:
     async def __aenter__(self) -> Self:
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         pass
 
     def as_user(self, principal: Principal) -> InMemoryUserSessions:
@@ -231,14 +235,13 @@ class InMemoryUserSessions:
         row = record.row
         if row["version"] != version:
             raise ConflictError(
-                f"the session is at version {row['version']}, not {version}; read it again", actual_version=row["version"]
+                f"the session is at version {row['version']}, not {version}; read it again",
+                actual_version=row["version"],
             )
         if status and row["status"].is_closed:
             raise InvalidStateError(f"the session is {row['status']}; its status can no longer change", field="status")
         if status is SessionStatus.FINALIZED and record.session().unresolved_ambiguities:
-            raise InvalidStateError(
-                "the session has unresolved ambiguities; resolve each before finalizing it", field="status"
-            )
+            raise InvalidStateError("the session has unresolved ambiguities; resolve each before finalizing it", field="status")
         record.touch(
             status=status or row["status"],
             metadata=row["metadata"] if metadata is None else metadata,
@@ -249,9 +252,7 @@ class InMemoryUserSessions:
     @observed
     async def delete(self, session_id: UUID, *, operation_id: UUID | None = None) -> bool:
         """Delete the session and its history."""
-        deleted = self._once(
-            Operation.DELETE, session_id, operation_id, lambda: self._user.sessions.pop(session_id, None) is not None
-        )
+        deleted = self._once(Operation.DELETE, session_id, operation_id, lambda: self._user.sessions.pop(session_id, None) is not None)
         if not deleted:
             note_not_found()
         return deleted
@@ -262,16 +263,12 @@ class InMemoryUserSessions:
         return self._page(SessionStatus.ACTIVE, limit, cursor)
 
     @observed
-    async def list_all(
-        self, status: SessionStatus | None = None, limit: int = 50, cursor: str | None = None
-    ) -> Page[SessionSummary]:
+    async def list_all(self, status: SessionStatus | None = None, limit: int = 50, cursor: str | None = None) -> Page[SessionSummary]:
         """Return the caller's sessions, newest first."""
         return self._page(status, limit, cursor)
 
     @observed
-    async def add_revision(
-        self, session_id: UUID, revision: PromptRevision, *, operation_id: UUID | None = None
-    ) -> SessionSummary:
+    async def add_revision(self, session_id: UUID, revision: PromptRevision, *, operation_id: UUID | None = None) -> SessionSummary:
         """Append a revision."""
         return self._append(Operation.ADD_REVISION, session_id, revision, operation_id)
 
@@ -282,9 +279,7 @@ class InMemoryUserSessions:
         return self._append(Operation.ADD_DRAFT, session_id, draft, operation_id)
 
     @observed
-    async def add_resolution(
-        self, session_id: UUID, resolution: HoleResolution, *, operation_id: UUID | None = None
-    ) -> SessionSummary:
+    async def add_resolution(self, session_id: UUID, resolution: HoleResolution, *, operation_id: UUID | None = None) -> SessionSummary:
         """Append the answer to a hole."""
         note(resolution_type=resolution.resolution_type)
         return self._append(Operation.ADD_RESOLUTION, session_id, resolution, operation_id)

@@ -194,7 +194,7 @@ class HoleResolution(Model):
     hole_id: Name
     resolution_text: Text
     resolution_type: ResolutionType = ResolutionType.CLARIFY_INTENT
-    applied: bool = Field(False, description="Whether a draft has taken it in.")
+    applied: bool = Field(default=False, description="Whether a draft has taken it in.")
     timestamp: UtcDatetime | None = Field(None, description="When it was given; the store's clock where left out.")
     metadata: Metadata = {}
 

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from lift_telemetry.event import current_operation
-
 from lift_store.errors import NotFoundError, Outcome
 from lift_store.models import SessionStatus, SessionSummary
+from lift_telemetry.event import current_operation
 
 
 def note(**attributes: Any) -> None:

@@ -6,16 +6,16 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 
-from lift_telemetry.instruments import Instruments
-from lift_telemetry.observe import Sink, Telemetry
-from lift_telemetry.pools import PoolCollector
-from lift_telemetry.sinks.prometheus import PrometheusSink
 from prometheus_client import REGISTRY, CollectorRegistry
 
 from lift_store import catalog
 from lift_store.business import BusinessSink
 from lift_store.errors import Outcome, outcome_of
 from lift_store.protocol import Backend
+from lift_telemetry.instruments import Instruments
+from lift_telemetry.observe import Sink, Telemetry
+from lift_telemetry.pools import PoolCollector
+from lift_telemetry.sinks.prometheus import PrometheusSink
 
 _COLLECTED = frozenset(
     metric.name

@@ -12,8 +12,6 @@ from typing import Any, Final, LiteralString, NoReturn, Self
 from uuid import UUID, uuid4
 
 import psycopg
-from lift_telemetry.observe import observed
-from lift_telemetry.pools import PoolSnapshot
 from psycopg_pool import AsyncConnectionPool, PoolClosed, PoolTimeout, TooManyRequests
 
 from lift_store import classify
@@ -37,6 +35,8 @@ from lift_store.observability import Observability, observe_store
 from lift_store.principal import Principal
 from lift_store.protocol import Backend, Operation
 from lift_store.schema.files import SchemaState, compare, shipped
+from lift_telemetry.observe import observed
+from lift_telemetry.pools import PoolSnapshot
 
 _STATEMENTS: Final[dict[Operation, LiteralString]] = {
     Operation.CREATE: "select lift_private.session_create(%s::jsonb, %s::jsonb, %s, %s::jsonb)::text",
@@ -93,7 +93,11 @@ class PostgresSessionStore:
             timeout=acquire_timeout,
             max_waiting=max_waiting,
             name="postgres",
-            kwargs={"autocommit": True, "connect_timeout": max(2, round(acquire_timeout)), "application_name": "lift-store"},
+            kwargs={
+                "autocommit": True,
+                "connect_timeout": max(2, round(acquire_timeout)),
+                "application_name": "lift-store",
+            },
         )
         self._in_use = 0
         self._pending = 0  # the pool's own count keeps callers who gave up
@@ -106,9 +110,7 @@ class PostgresSessionStore:
         self.observability.pools.add(self.pool_snapshot)
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self.observability.pools.remove(self.pool_snapshot)
         await self._pool.close()
 
@@ -178,7 +180,8 @@ class PostgresSessionStore:
         if self._in_use < self._pool.max_size:  # then it is not our load that keeps connections away
             return UnavailableError(f"no connection to the database within {self._pool.timeout:g} s", retry_after=classify.RETRY_AFTER)
         return SaturatedError(
-            f"all {self._pool.max_size} connections stayed in use for {self._pool.timeout:g} s", retry_after=classify.RETRY_AFTER
+            f"all {self._pool.max_size} connections stayed in use for {self._pool.timeout:g} s",
+            retry_after=classify.RETRY_AFTER,
         )
 
 
@@ -244,7 +247,12 @@ class PostgresUserSessions:
         """Set status, metadata or both, if the session is still at *version*."""
         checked = require_change(status, metadata)
         written = await self._write(
-            Operation.UPDATE, session_id, version, status, None if checked is None else json.dumps(checked), operation_id or uuid4()
+            Operation.UPDATE,
+            session_id,
+            version,
+            status,
+            None if checked is None else json.dumps(checked),
+            operation_id or uuid4(),
         )
         summary = found(written.session)
         note_status(summary, status)
@@ -265,17 +273,13 @@ class PostgresUserSessions:
         return await self._page(Operation.LIST_ACTIVE, limit, cursor)
 
     @observed
-    async def list_all(
-        self, status: SessionStatus | None = None, limit: int = 50, cursor: str | None = None
-    ) -> Page[SessionSummary]:
+    async def list_all(self, status: SessionStatus | None = None, limit: int = 50, cursor: str | None = None) -> Page[SessionSummary]:
         """Return the caller's sessions, newest first."""
         require_limit(limit)
         return await self._page(Operation.LIST_ALL, status, limit, cursor)
 
     @observed
-    async def add_revision(
-        self, session_id: UUID, revision: PromptRevision, *, operation_id: UUID | None = None
-    ) -> SessionSummary:
+    async def add_revision(self, session_id: UUID, revision: PromptRevision, *, operation_id: UUID | None = None) -> SessionSummary:
         """Append a revision."""
         return await self._append(Operation.ADD_REVISION, session_id, revision, operation_id)
 
@@ -286,9 +290,7 @@ class PostgresUserSessions:
         return await self._append(Operation.ADD_DRAFT, session_id, draft, operation_id)
 
     @observed
-    async def add_resolution(
-        self, session_id: UUID, resolution: HoleResolution, *, operation_id: UUID | None = None
-    ) -> SessionSummary:
+    async def add_resolution(self, session_id: UUID, resolution: HoleResolution, *, operation_id: UUID | None = None) -> SessionSummary:
         """Append the answer to a hole."""
         note(resolution_type=resolution.resolution_type)
         return await self._append(Operation.ADD_RESOLUTION, session_id, resolution, operation_id)

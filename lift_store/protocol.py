@@ -83,15 +83,11 @@ class UserSessions(Protocol):
         """Return the caller's active sessions, newest first; *limit* is 1 to 200."""
         ...
 
-    async def list_all(
-        self, status: SessionStatus | None = None, limit: int = 50, cursor: str | None = None
-    ) -> Page[SessionSummary]:
+    async def list_all(self, status: SessionStatus | None = None, limit: int = 50, cursor: str | None = None) -> Page[SessionSummary]:
         """Return the caller's sessions of *status*, or of every status, newest first; *limit* is 1 to 200."""
         ...
 
-    async def add_revision(
-        self, session_id: UUID, revision: PromptRevision, *, operation_id: UUID | None = None
-    ) -> SessionSummary:
+    async def add_revision(self, session_id: UUID, revision: PromptRevision, *, operation_id: UUID | None = None) -> SessionSummary:
         """Append a revision; concurrent calls all succeed. NotFoundError; InvalidStateError if the session is closed."""
         ...
 
@@ -99,9 +95,7 @@ class UserSessions(Protocol):
         """Append a draft, which the store numbers. NotFoundError; InvalidStateError if the session is closed."""
         ...
 
-    async def add_resolution(
-        self, session_id: UUID, resolution: HoleResolution, *, operation_id: UUID | None = None
-    ) -> SessionSummary:
+    async def add_resolution(self, session_id: UUID, resolution: HoleResolution, *, operation_id: UUID | None = None) -> SessionSummary:
         """Append the answer to a hole. NotFoundError; InvalidStateError if the session is closed."""
         ...
 
@@ -120,6 +114,4 @@ class SessionStore(Protocol):
 
     async def __aenter__(self) -> Self: ...
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None: ...
+    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None: ...

@@ -124,13 +124,9 @@ class Settings(BaseSettings):
     )
     drain_timeout: Seconds = _variable("LIFT_STORE_DRAIN_TIMEOUT", "seconds, above 0 and up to 3600", 10.0)
 
-    max_body_bytes: int = _variable(
-        "LIFT_STORE_MAX_BODY_BYTES", "bytes, from 1024 to 1073741824", 2 * MAX_JSON_BYTES, ge=1024, le=2**30
-    )
+    max_body_bytes: int = _variable("LIFT_STORE_MAX_BODY_BYTES", "bytes, from 1024 to 1073741824", 2 * MAX_JSON_BYTES, ge=1024, le=2**30)
     log_format: Literal["json", "console", "auto"] = _variable("LIFT_STORE_LOG_FORMAT", "json, console or auto", "auto")
-    data_dir: Path | None = _variable(
-        "LIFT_STORE_DATA_DIR", "a folder that the service may write to", default_factory=_user_data_dir
-    )
+    data_dir: Path | None = _variable("LIFT_STORE_DATA_DIR", "a folder that the service may write to", default_factory=_user_data_dir)
 
     @classmethod
     def load(cls, **overrides: Any) -> Self:

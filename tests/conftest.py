@@ -6,12 +6,12 @@ from collections.abc import AsyncIterator, Iterator
 from uuid import uuid4
 
 import pytest
+from prometheus_client import CollectorRegistry
+
 from lift_store import InMemorySessionStore, PostgresSessionStore, Principal, SessionStore
 from lift_store.local.postgres import LocalPostgres
 from lift_store.observability import Observability, observe_on
 from lift_store.protocol import Backend
-from prometheus_client import CollectorRegistry
-
 from tests.servers import Database, migrated_database
 
 

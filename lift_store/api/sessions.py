@@ -75,9 +75,7 @@ async def update_session(  # noqa: PLR0917 - FastAPI passes by name
     """Set the status, or replace the metadata, or both, if the session is still at the version of If-Match."""
     sessions = service_of(request).store.as_user(caller)
     return _tagged(
-        await sessions.update(
-            session_id, version=version, status=patch.status, metadata=patch.metadata, operation_id=operation_id
-        )
+        await sessions.update(session_id, version=version, status=patch.status, metadata=patch.metadata, operation_id=operation_id)
     )
 
 
@@ -90,27 +88,21 @@ async def delete_session(request: Request, caller: Caller, session_id: UUID, ope
 
 
 @router.post(SESSION + "/revisions", responses=answer(SessionSummary) | problems(*_BODY, 403, 404, 409))
-async def add_revision(
-    request: Request, caller: Caller, session_id: UUID, revision: RevisionBody, operation_id: OperationId
-) -> Response:
+async def add_revision(request: Request, caller: Caller, session_id: UUID, revision: RevisionBody, operation_id: OperationId) -> Response:
     """Append a wording of the prompt; concurrent calls all succeed."""
     sessions = service_of(request).store.as_user(caller)
     return _tagged(await sessions.add_revision(session_id, revision, operation_id=operation_id))
 
 
 @router.post(SESSION + "/drafts", responses=answer(SessionSummary) | problems(*_BODY, 403, 404, 409))
-async def add_draft(
-    request: Request, caller: Caller, session_id: UUID, draft: DraftBody, operation_id: OperationId
-) -> Response:
+async def add_draft(request: Request, caller: Caller, session_id: UUID, draft: DraftBody, operation_id: OperationId) -> Response:
     """Append a draft, which the store numbers; concurrent calls all succeed."""
     manager = service_of(request).manager
     return _tagged(await manager.add_draft(caller, session_id, draft, operation_id=operation_id))
 
 
 # `:path`, because a hole's id may hold a slash
-@router.post(
-    SESSION + "/holes/{hole_id:path}/resolve", responses=answer(SessionSummary) | problems(*_BODY, 403, 404, 409)
-)
+@router.post(SESSION + "/holes/{hole_id:path}/resolve", responses=answer(SessionSummary) | problems(*_BODY, 403, 404, 409))
 async def resolve_hole(  # noqa: PLR0917 - FastAPI passes by name
     request: Request, caller: Caller, session_id: UUID, hole_id: HoleId, answered: AnswerBody, operation_id: OperationId
 ) -> Response:
@@ -140,9 +132,7 @@ async def abandon_session(
     return _tagged(await manager.abandon(caller, session_id, version, operation_id=operation_id))
 
 
-def _tagged(
-    session: SessionSummary | PromptSession, status: int = HTTPStatus.OK, headers: dict[str, str] | None = None
-) -> Response:
+def _tagged(session: SessionSummary | PromptSession, status: int = HTTPStatus.OK, headers: dict[str, str] | None = None) -> Response:
     return _json(session, status, {"ETag": etag(session.version), **(headers or {})})
 
 

@@ -27,7 +27,7 @@ app.command()(load.loadgen)
 app.add_typer(migrate.app, name="migrate")
 
 
-def _show_version(wanted: bool) -> None:  # noqa: FBT001 - the form that the library calls
+def _show_version(wanted: bool) -> None:
     if wanted:
         typer.echo(version("lift-store"))
         raise typer.Exit
@@ -35,9 +35,7 @@ def _show_version(wanted: bool) -> None:  # noqa: FBT001 - the form that the lib
 
 @app.callback()
 def _root(
-    _: Annotated[
-        bool, typer.Option("--version", help="Print the version.", callback=_show_version, is_eager=True)
-    ] = False,
+    _: Annotated[bool, typer.Option("--version", help="Print the version.", callback=_show_version, is_eager=True)] = False,
 ) -> None:
     pass
 

@@ -24,7 +24,8 @@ def parse_duration(text: str) -> timedelta:
 DataDir = Annotated[
     Path | None,
     typer.Option(
-        help="Where `up` keeps its data. Default: the user's data directory; as root, /var/lib/lift-store.", show_default=False
+        help="Where `up` keeps its data. Default: the user's data directory; as root, /var/lib/lift-store.",
+        show_default=False,
     ),
 ]
 

@@ -32,9 +32,7 @@ def up(
     port: Annotated[int, typer.Option(help="Port of the API.")] = 8000,
     operator_port: Annotated[int, typer.Option(help="Port of /metrics, /status and /health with details.")] = 9464,
     prometheus_port: Annotated[int, typer.Option(help="Port of Prometheus.")] = 9090,
-    with_prometheus: Annotated[
-        bool, typer.Option("--prometheus/--no-prometheus", help="Start Prometheus where it is installed.")
-    ] = True,
+    with_prometheus: Annotated[bool, typer.Option("--prometheus/--no-prometheus", help="Start Prometheus where it is installed.")] = True,
 ) -> None:
     """Run everything on this machine: PostgreSQL, migrations, the API, and Prometheus where installed. Ctrl-C stops all.
 

@@ -52,9 +52,7 @@ class LocalPostgres:
     owner reads. Raises LocalError.
     """
 
-    def __init__(
-        self, data_dir: Path, *, bindir: Path | None = None, settings: Mapping[str, str] | None = None
-    ) -> None:
+    def __init__(self, data_dir: Path, *, bindir: Path | None = None, settings: Mapping[str, str] | None = None) -> None:
         self.port = 0
         self._root = data_dir.absolute()
         self._data = self._root / "postgresql"
@@ -86,9 +84,7 @@ class LocalPostgres:
         """Return a connection string over loopback TCP; the superuser postgres needs no *password*."""
         if password is None and user == "postgres":
             password = self.password
-        return make_conninfo(
-            host="127.0.0.1", port=self.port, user=user, dbname=database, password=password, connect_timeout=10
-        )
+        return make_conninfo(host="127.0.0.1", port=self.port, user=user, dbname=database, password=password, connect_timeout=10)
 
     def __enter__(self) -> Self:
         self._prepare_folder()
@@ -99,9 +95,7 @@ class LocalPostgres:
         self._start(bindir)
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         if self._process:
             stop(self._process, signal.SIGINT, timeout=_STOP_TIMEOUT)  # SIGINT is PostgreSQL's fast shutdown
 
@@ -148,7 +142,7 @@ class LocalPostgres:
     def _initialise(self, bindir: Path) -> None:
         shutil.rmtree(self._data, ignore_errors=True)  # an initialisation that was interrupted
         self._write_secret(secrets.token_urlsafe(24))
-        command = [bindir / "initdb", "-D", self._data, "-U", "postgres", "--pwfile", self._secret, "--no-sync"]
+        command: list[str | Path] = [bindir / "initdb", "-D", self._data, "-U", "postgres", "--pwfile", self._secret, "--no-sync"]
         command += ["--auth=scram-sha-256", "--encoding=UTF8", "--locale=C", "--no-instructions"]
         process = spawn(command, self._log, account=self._account)
         if process.wait(_START_TIMEOUT) != 0:

@@ -32,9 +32,7 @@ class LocalPrometheus:
     *port* 0 takes any free one. It keeps 35 days, as much as the 30-day budgets look back on, and exemplars. Raises LocalError.
     """
 
-    def __init__(
-        self, data_dir: Path, targets: Sequence[str], *, port: int = 0, job: str = "lift-store", interval: str = "5s"
-    ) -> None:
+    def __init__(self, data_dir: Path, targets: Sequence[str], *, port: int = 0, job: str = "lift-store", interval: str = "5s") -> None:
         self._root = data_dir.absolute() / "prometheus"
         self._log = self._root / "prometheus.log"
         self._config = {
@@ -71,9 +69,7 @@ class LocalPrometheus:
         self._wait()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         if self._process:
             stop(self._process, signal.SIGTERM, timeout=_STOP_TIMEOUT)
 

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.resources import files
-from typing import Final, LiteralString, cast
+from typing import Final, cast
 
 import psycopg
 from psycopg.conninfo import make_conninfo
@@ -51,7 +51,7 @@ def up(dsn: str, *, to: int | None = None) -> list[str]:
     applied = []
     with _connected(dsn) as connection:
         with _locked(connection):
-            connection.execute(_sql(bootstrap()))
+            connection.execute(bootstrap())
             _adopt(connection)
         while migration := _next(connection, to):
             with _locked(connection):
@@ -81,7 +81,7 @@ def down(dsn: str, *, to: int) -> list[str]:
 def describe(connection: psycopg.Connection) -> list[str]:
     """Return the schema of a database as one line for each thing it is made of, sorted."""
     query = (files("lift_store.schema") / "fingerprint.sql").read_text("utf-8")
-    row = connection.execute(_sql(query)).fetchone()
+    row = connection.execute(query).fetchone()
     return cast("list[str]", row[0]) if row else []
 
 
@@ -116,7 +116,7 @@ def _ledger(connection: psycopg.Connection) -> Mapping[int, str]:
     return dict(connection.execute("select version, sha256 from lift_private.migrations").fetchall())
 
 
-def _exists(connection: psycopg.Connection, rows: LiteralString) -> bool:
+def _exists(connection: psycopg.Connection, rows: str) -> bool:
     return bool(connection.execute("select from pg_catalog." + rows).rowcount)
 
 
@@ -131,8 +131,8 @@ def _refuse_changed(connection: psycopg.Connection) -> None:
     for migration in shipped():
         if state_of(migration, ledger) == "changed":
             raise MigrationError(
-                f"migration {migration.name} was changed after this database had applied it: its checksum is {migration.sha256[:12]}..., the "
-                f"ledger has {ledger[migration.version][:12]}...; restore the file and put the change into a migration of its own"
+                f"migration {migration.name} was changed after this database had applied it: its checksum is {migration.sha256[:12]}..., "
+                f"in the ledger {ledger[migration.version][:12]}...; restore the file and put the change into a migration of its own"
             )
     newer = max(ledger, default=0)
     if newer > shipped()[-1].version:
@@ -157,7 +157,7 @@ def _adopt(connection: psycopg.Connection) -> None:
 
 def _run(connection: psycopg.Connection, migration: Migration, text: str) -> None:
     try:
-        connection.execute(_sql(text))
+        connection.execute(text)
     except psycopg.Error as error:
         raise MigrationError(f"migration {migration.name} failed: {str(error).splitlines()[0]}; nothing of it was kept") from error
 
@@ -167,8 +167,3 @@ def _record(connection: psycopg.Connection, migration: Migration) -> None:
         "insert into lift_private.migrations (version, name, sha256) values (%s, %s, %s)",
         [migration.version, migration.name, migration.sha256],
     )
-
-
-def _sql(text: str) -> LiteralString:
-    """Our own files, read as they are: as good as literals."""
-    return cast("LiteralString", text)

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import choose_encoder
+from prometheus_client.registry import Collector
 
 
 async def render(
@@ -27,14 +28,10 @@ async def render(
     return body, headers
 
 
-def _encode(encoder: Callable[[CollectorRegistry], bytes], registry: CollectorRegistry, names: Sequence[str]) -> bytes:
-    restricted = registry.restricted_registry(names) if names else registry
-    return encoder(restricted)
+def _encode(encoder: Callable[[Collector], bytes], registry: CollectorRegistry, names: Sequence[str]) -> bytes:
+    return encoder(registry.restricted_registry(names) if names else registry)
 
 
 def _takes_gzip(accept_encoding: str | None) -> bool:
     codings = [coding.split(";") for coding in (accept_encoding or "").split(",")]
-    return any(
-        coding[0].strip().lower() == "gzip" and "".join(coding[1:]).replace(" ", "") not in ("q=0", "q=0.0")
-        for coding in codings
-    )
+    return any(coding[0].strip().lower() == "gzip" and "".join(coding[1:]).replace(" ", "") not in ("q=0", "q=0.0") for coding in codings)

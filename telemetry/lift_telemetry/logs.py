@@ -39,9 +39,7 @@ def configure_logging(*, json: bool, level: str = "INFO", stream: TextIO | None 
     *json*: one JSON object a line; else columns for a terminal. Calling it again replaces the earlier configuration.
     """
     out = stream or sys.stderr
-    renderer: Processor = (
-        structlog.processors.JSONRenderer() if json else structlog.dev.ConsoleRenderer(colors=out.isatty())
-    )
+    renderer: Processor = structlog.processors.JSONRenderer() if json else structlog.dev.ConsoleRenderer(colors=out.isatty())
     errors: list[Processor] = [structlog.processors.format_exc_info] if json else []
     handler = logging.StreamHandler(out)
     handler.setFormatter(

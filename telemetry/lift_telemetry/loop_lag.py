@@ -24,9 +24,7 @@ class LoopLag:
         self._task = asyncio.create_task(self._measure())
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self._task.cancel()
         with suppress(asyncio.CancelledError):
             await self._task

@@ -33,7 +33,14 @@ class PoolCollector(Collector):
     """Exports a snapshot of each pool under the metrics given. Reads what the process knows; no I/O."""
 
     def __init__(
-        self, *, connections: Metric, max: Metric, pending: Metric, timeouts: Metric, opened: Metric, errors: Metric  # noqa: A002 - the snapshot's own word
+        self,
+        *,
+        connections: Metric,
+        max: Metric,  # noqa: A002 - the snapshot's own word
+        pending: Metric,
+        timeouts: Metric,
+        opened: Metric,
+        errors: Metric,
     ) -> None:
         self._connections = connections
         self._gauges = {"max": max, "pending": pending}
@@ -58,7 +65,7 @@ class PoolCollector(Collector):
         for snapshot in self._pools:
             try:
                 snapshots.append(snapshot())
-            except Exception:
+            except Exception:  # noqa: BLE001 - whatever a pool raises, the others are read
                 _log.exception("a pool could not be read")
         return iter(self._families(snapshots))
 

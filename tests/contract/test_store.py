@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 from uuid import uuid4
 
 import pytest
+
 from lift_store import (
     ConflictError,
     HoleResolution,
@@ -46,8 +48,14 @@ async def test_a_created_session_is_read_back_whole(store: SessionStore, alice: 
     new = NewSession(
         session_id=uuid4(),
         source=SessionSource.REVERSE_MODE,
-        revisions=(PROMPT, PromptRevision(content="more\n\t\"'\\ üñ€😀", timestamp=moment, target_hole="x", metadata={"k": [1, None]})),
-        ir_drafts=(DRAFT, IRDraft(ir={}, validation_status=ValidationStatus.VALID, smt_results=({"sat": True},), created_at=moment)),
+        revisions=(
+            PROMPT,
+            PromptRevision(content="more\n\t\"'\\ üñ€😀", timestamp=moment, target_hole="x", metadata={"k": [1, None]}),
+        ),
+        ir_drafts=(
+            DRAFT,
+            IRDraft(ir={}, validation_status=ValidationStatus.VALID, smt_results=({"sat": True},), created_at=moment),
+        ),
         pending_resolutions=(HoleResolution(hole_id="x", resolution_text="y", applied=True, timestamp=moment),),
         metadata={"team": {"name": "π", "n": 1.5}},
     )
@@ -56,19 +64,23 @@ async def test_a_created_session_is_read_back_whole(store: SessionStore, alice: 
     session = await sessions.get(summary.session_id)
     assert session is not None
     assert (new.session_id, alice.user_id) == (session.session_id, session.user_id)
-    assert (SessionStatus.ACTIVE, SessionSource.REVERSE_MODE, None) == (session.status, session.source, session.finalized_at)
+    assert (session.status, session.source, session.finalized_at) == (
+        SessionStatus.ACTIVE,
+        SessionSource.REVERSE_MODE,
+        None,
+    )
     assert new.metadata == session.metadata
-    assert ["def f(x):", "more\n\t\"'\\ üñ€😀"] == [r.content for r in session.revisions]
+    assert [r.content for r in session.revisions] == ["def f(x):", "more\n\t\"'\\ üñ€😀"]
     assert new.revisions[1] == session.revisions[1]
     assert moment == session.revisions[1].timestamp
-    assert UTC == session.revisions[1].timestamp.tzinfo
+    assert session.revisions[1].timestamp.tzinfo == UTC
     assert session.revisions[0].timestamp is not None
     assert before < session.revisions[0].timestamp < datetime.now(UTC) + timedelta(seconds=5)
-    assert [1, 2] == [d.version for d in session.ir_drafts]
+    assert [d.version for d in session.ir_drafts] == [1, 2]
     assert session.ir_drafts[1] == session.current_draft
-    assert ({"sat": True},) == session.ir_drafts[1].smt_results
+    assert session.ir_drafts[1].smt_results == ({"sat": True},)
     assert new.pending_resolutions == session.pending_resolutions
-    assert (2, 2, 1) == (summary.revision_count, summary.draft_count, summary.resolution_count)
+    assert (summary.revision_count, summary.draft_count, summary.resolution_count) == (2, 2, 1)
     assert session.version == summary.version
     assert session.created_at <= session.updated_at
 
@@ -93,7 +105,7 @@ async def test_a_session_begins_at_version_1_and_every_write_moves_it(store: Ses
         (await sessions.update(session_id, version=4, metadata={"a": 1})).version,
         (await sessions.update(session_id, version=5, status=SessionStatus.PAUSED)).version,
     ]
-    assert [1, 2, 3, 4, 5, 6] == versions
+    assert versions == [1, 2, 3, 4, 5, 6]
 
 
 async def test_creating_a_taken_id_again_is_a_conflict(store: SessionStore, alice: Principal) -> None:
@@ -105,7 +117,7 @@ async def test_creating_a_taken_id_again_is_a_conflict(store: SessionStore, alic
     assert summary.version == caught.value.actual_version
     session = await sessions.get(summary.session_id)
     assert session is not None
-    assert {} == session.metadata
+    assert session.metadata == {}
 
 
 async def test_an_id_is_its_owners_own_namespace(store: SessionStore, alice: Principal, bob: Principal) -> None:
@@ -142,7 +154,7 @@ async def test_another_users_session_is_as_good_as_missing(store: SessionStore, 
 
     assert await answers(missing) == await answers(summary.session_id)
     assert before == await sessions.get(summary.session_id)
-    assert () == (await intruder.list_all()).items
+    assert (await intruder.list_all()).items == ()
 
 
 async def test_only_a_signed_in_user_may_use_the_store(store: SessionStore) -> None:
@@ -174,7 +186,7 @@ async def test_deleting_takes_the_history_along(store: SessionStore, alice: Prin
     assert await sessions.get(summary.session_id) is None
     assert await sessions.delete(summary.session_id) is False
     again = await sessions.create(NewSession(session_id=summary.session_id))
-    assert (0, 0, 0) == (again.revision_count, again.draft_count, again.resolution_count)
+    assert (again.revision_count, again.draft_count, again.resolution_count) == (0, 0, 0)
 
 
 async def test_of_two_updates_from_one_version_one_wins(store: SessionStore, alice: Principal) -> None:
@@ -187,7 +199,7 @@ async def test_of_two_updates_from_one_version_one_wins(store: SessionStore, ali
     )
     won = [r for r in results if isinstance(r, SessionSummary)]
     lost = [r for r in results if isinstance(r, ConflictError)]
-    assert (1, 1) == (len(won), len(lost))
+    assert (len(won), len(lost)) == (1, 1)
     assert summary.version + 1 == lost[0].actual_version
     session = await sessions.get(summary.session_id)
     assert session is not None
@@ -199,9 +211,9 @@ async def test_an_update_sets_what_it_names_and_nothing_else(store: SessionStore
     sessions = store.as_user(alice)
     summary = await begin(sessions, metadata={"a": 1})
     paused = await sessions.update(summary.session_id, version=summary.version, status=SessionStatus.PAUSED)
-    assert (SessionStatus.PAUSED, {"a": 1}) == (paused.status, paused.metadata)
+    assert (paused.status, paused.metadata) == (SessionStatus.PAUSED, {"a": 1})
     replaced = await sessions.update(summary.session_id, version=paused.version, metadata={"b": 2})
-    assert (SessionStatus.PAUSED, {"b": 2}) == (replaced.status, replaced.metadata)
+    assert (replaced.status, replaced.metadata) == (SessionStatus.PAUSED, {"b": 2})
     assert summary.created_at == replaced.created_at
     assert summary.updated_at < replaced.updated_at
 
@@ -221,9 +233,9 @@ async def test_fifty_concurrent_appends_are_all_stored_and_numbered(store: Sessi
     assert set(range(50)) == {d.ir["n"] for d in session.ir_drafts}
     assert {str(n) for n in range(50)} == {r.content for r in session.revisions}
     assert {str(n) for n in range(50)} == {r.hole_id for r in session.pending_resolutions}
-    assert 151 == session.version
+    assert session.version == 151
     summary = (await sessions.list_all()).items[0]
-    assert (50, 50, 50) == (summary.revision_count, summary.draft_count, summary.resolution_count)
+    assert (summary.revision_count, summary.draft_count, summary.resolution_count) == (50, 50, 50)
 
 
 async def test_a_repeated_operation_stores_once_and_answers_as_the_first(store: SessionStore, alice: Principal) -> None:
@@ -233,7 +245,7 @@ async def test_a_repeated_operation_stores_once_and_answers_as_the_first(store: 
     first = await sessions.create(NewSession(metadata={"a": 1}), operation_id=ids[0])
     session_id = first.session_id
     doomed = (await sessions.create(NewSession())).session_id
-    writes = [
+    writes: list[Callable[[], Awaitable[object]]] = [
         lambda: sessions.create(NewSession(metadata={"a": 1}), operation_id=ids[0]),
         lambda: sessions.add_revision(session_id, PROMPT, operation_id=ids[1]),
         lambda: sessions.add_draft(session_id, DRAFT, operation_id=ids[2]),
@@ -241,14 +253,14 @@ async def test_a_repeated_operation_stores_once_and_answers_as_the_first(store: 
         lambda: sessions.update(session_id, version=4, metadata={"b": 2}, operation_id=ids[4]),
         lambda: sessions.delete(doomed, operation_id=ids[5]),
     ]
-    answers: list[object] = [await write() for write in writes]
+    answers = [await write() for write in writes]
     assert first == answers[0]
     await sessions.add_revision(session_id, PROMPT)
     assert answers == [await write() for write in writes]
     session = await sessions.get(session_id)
     assert session is not None
-    assert (2, 1, 1) == (len(session.revisions), len(session.ir_drafts), len(session.pending_resolutions))
-    assert 1 == len((await sessions.list_all()).items)
+    assert (len(session.revisions), len(session.ir_drafts), len(session.pending_resolutions)) == (2, 1, 1)
+    assert len((await sessions.list_all()).items) == 1
 
 
 async def test_concurrent_repeats_store_once(store: SessionStore, alice: Principal) -> None:
@@ -256,10 +268,10 @@ async def test_concurrent_repeats_store_once(store: SessionStore, alice: Princip
     sessions = store.as_user(alice)
     session_id, operation_id = (await sessions.create(NewSession())).session_id, uuid4()
     answers = await asyncio.gather(*(sessions.add_draft(session_id, DRAFT, operation_id=operation_id) for _ in range(10)))
-    assert [1] * 10 == [a.draft_count for a in answers]
+    assert [a.draft_count for a in answers] == [1] * 10
     session = await sessions.get(session_id)
     assert session is not None
-    assert 1 == len(session.ir_drafts)
+    assert len(session.ir_drafts) == 1
 
 
 async def test_an_operation_id_with_other_content_is_invalid(store: SessionStore, alice: Principal, bob: Principal) -> None:
@@ -276,8 +288,8 @@ async def test_an_operation_id_with_other_content_is_invalid(store: SessionStore
             await attempt
     session = await sessions.get(session_id)
     assert session is not None
-    assert 2 == session.version
-    assert 1 == (await store.as_user(bob).create(NewSession(), operation_id=operation_id)).version
+    assert session.version == 2
+    assert (await store.as_user(bob).create(NewSession(), operation_id=operation_id)).version == 1
 
 
 async def test_a_failed_write_is_not_remembered(store: SessionStore, alice: Principal) -> None:
@@ -286,7 +298,7 @@ async def test_a_failed_write_is_not_remembered(store: SessionStore, alice: Prin
     session_id = (await sessions.create(NewSession())).session_id
     with pytest.raises(ConflictError):
         await sessions.update(session_id, version=7, metadata={"a": 1}, operation_id=operation_id)
-    assert 2 == (await sessions.update(session_id, version=1, metadata={"a": 1}, operation_id=operation_id)).version
+    assert (await sessions.update(session_id, version=1, metadata={"a": 1}, operation_id=operation_id)).version == 2
 
 
 async def test_a_session_with_unresolved_ambiguities_cannot_be_finalized(store: SessionStore, alice: Principal) -> None:
@@ -299,13 +311,14 @@ async def test_a_session_with_unresolved_ambiguities_cannot_be_finalized(store: 
     await sessions.add_resolution(session_id, ANSWER)
     session = await sessions.get(session_id)
     assert session is not None
-    assert ("return",) == session.unresolved_ambiguities
-    assert SessionStatus.ACTIVE == session.status
+    assert session.unresolved_ambiguities == ("return",)
+    assert session.status == SessionStatus.ACTIVE
     summary = await sessions.add_resolution(
-        session_id, HoleResolution(hole_id="return", resolution_text="int", resolution_type=ResolutionType.SPECIFY_EFFECT)
+        session_id,
+        HoleResolution(hole_id="return", resolution_text="int", resolution_type=ResolutionType.SPECIFY_EFFECT),
     )
     done = await sessions.update(session_id, version=summary.version, status=SessionStatus.FINALIZED)
-    assert SessionStatus.FINALIZED == done.status
+    assert done.status == SessionStatus.FINALIZED
     assert done.finalized_at is not None
     assert done.created_at <= done.finalized_at
 
@@ -316,13 +329,11 @@ async def test_a_later_draft_without_ambiguities_can_be_finalized(store: Session
     session_id = (await sessions.create(NewSession(ir_drafts=(DRAFT,)))).session_id
     summary = await sessions.add_draft(session_id, IRDraft(ir={}))
     done = await sessions.update(session_id, version=summary.version, status=SessionStatus.FINALIZED)
-    assert SessionStatus.FINALIZED == done.status
+    assert done.status == SessionStatus.FINALIZED
 
 
 @pytest.mark.parametrize("closed", [SessionStatus.FINALIZED, SessionStatus.ABANDONED])
-async def test_the_history_of_a_closed_session_is_closed(
-    store: SessionStore, alice: Principal, closed: SessionStatus
-) -> None:
+async def test_the_history_of_a_closed_session_is_closed(store: SessionStore, alice: Principal, closed: SessionStatus) -> None:
     """Nothing is appended to it and its status stays; only its metadata may still change."""
     sessions = store.as_user(alice)
     summary = await begin(sessions)
@@ -386,7 +397,7 @@ async def test_lists_page_through_one_status(store: SessionStore, alice: Princip
 async def test_an_empty_list_is_an_empty_page(store: SessionStore, alice: Principal) -> None:
     """No sessions: no items and no cursor."""
     page = await store.as_user(alice).list_all()
-    assert ((), None) == (page.items, page.next_cursor)
+    assert (page.items, page.next_cursor) == ((), None)
 
 
 @pytest.mark.parametrize("limit", [0, -1, 201, 10**9])
@@ -395,7 +406,7 @@ async def test_a_limit_out_of_range_is_invalid(store: SessionStore, alice: Princ
     for attempt in (store.as_user(alice).list_all(limit=limit), store.as_user(alice).list_active(limit=limit)):
         with pytest.raises(InvalidError, match=f"limit is {limit}; it must be 1 to 200") as caught:
             await attempt
-        assert "limit" == caught.value.field
+        assert caught.value.field == "limit"
 
 
 @pytest.mark.parametrize("cursor", ["", "x", "1.2", "9" * 17 + "." + "g" * 36, "' or true --", "1" * 18 + f".{uuid4()}"])
@@ -403,7 +414,7 @@ async def test_a_cursor_that_no_list_made_is_invalid(store: SessionStore, alice:
     """It is refused, not guessed at."""
     with pytest.raises(InvalidError, match="cursor was not made by this list") as caught:
         await store.as_user(alice).list_all(cursor=cursor)
-    assert "cursor" == caught.value.field
+    assert caught.value.field == "cursor"
 
 
 async def test_an_update_of_nothing_is_invalid(store: SessionStore, alice: Principal) -> None:
@@ -416,7 +427,7 @@ async def test_metadata_beyond_its_limit_is_invalid(store: SessionStore, alice: 
     """The limit is named, and what was sent is not shown."""
     with pytest.raises(InvalidError, match="the limit is 16384") as caught:
         await store.as_user(alice).update(uuid4(), version=1, metadata={"secret": "s" * 20_000})
-    assert "metadata" == caught.value.field
+    assert caught.value.field == "metadata"
     assert "sss" not in str(caught.value)
 
 
@@ -443,7 +454,7 @@ async def test_what_a_caller_does_to_its_objects_later_changes_nothing(store: Se
     read.metadata["m"].append(3)
     again = await sessions.get(session_id)
     assert again is not None
-    assert ({"a": [1]}, {"m": [1]}) == (again.ir_drafts[0].ir, again.metadata)
+    assert (again.ir_drafts[0].ir, again.metadata) == ({"a": [1]}, {"m": [1]})
 
 
 async def test_the_store_answers_a_ping(store: SessionStore) -> None:

@@ -9,6 +9,8 @@ from uuid import UUID, uuid4
 
 import psycopg
 import pytest
+from psycopg import errors, sql
+
 from lift_store import (
     HoleResolution,
     IRDraft,
@@ -18,8 +20,6 @@ from lift_store import (
     PromptRevision,
     PromptSession,
 )
-from psycopg import errors, sql
-
 from tests.servers import Database
 
 TABLES = ("sessions", "session_revisions", "session_drafts", "hole_resolutions")
@@ -75,27 +75,25 @@ async def hers(postgres: PostgresSessionStore, alice: Principal) -> PromptSessio
     return session
 
 
+@pytest.mark.usefixtures("hers")
 @pytest.mark.parametrize("table", TABLES)
-def test_another_user_reads_changes_and_deletes_nothing(
-    sql_as_bob: psycopg.Connection, hers: PromptSession, table: str
-) -> None:
+def test_another_user_reads_changes_and_deletes_nothing(sql_as_bob: psycopg.Connection, table: str) -> None:
     """Reads are empty; writes touch no row, or are not granted at all."""
     name = sql.Identifier("lift", table)
-    assert hers.session_id  # there is a row to find
-    assert [] == sql_as_bob.execute(sql.SQL("select * from {}").format(name)).fetchall()
-    assert (0,) == sql_as_bob.execute(sql.SQL("select count(*) from {}").format(name)).fetchone()
+    assert sql_as_bob.execute(sql.SQL("select * from {}").format(name)).fetchall() == []
+    assert sql_as_bob.execute(sql.SQL("select count(*) from {}").format(name)).fetchone() == (0,)
     for statement in ("update {} set metadata = '{{}}'", "delete from {}"):
         try:
-            assert 0 == sql_as_bob.execute(sql.SQL(statement).format(name)).rowcount
+            assert sql_as_bob.execute(sql.SQL(statement).format(name)).rowcount == 0
         except errors.InsufficientPrivilege:
             assert table != "sessions"  # history is only ever added to
 
 
+@pytest.mark.usefixtures("hers")
 @pytest.mark.parametrize("view", VIEWS)
-def test_another_user_sees_nothing_in_the_views(sql_as_bob: psycopg.Connection, hers: PromptSession, view: str) -> None:
+def test_another_user_sees_nothing_in_the_views(sql_as_bob: psycopg.Connection, view: str) -> None:
     """Views answer with the caller's rights."""
-    assert hers.session_id
-    assert [] == sql_as_bob.execute(sql.SQL("select * from public.{}").format(sql.Identifier(view))).fetchall()
+    assert sql_as_bob.execute(sql.SQL("select * from public.{}").format(sql.Identifier(view))).fetchall() == []
 
 
 @pytest.mark.parametrize(
@@ -150,9 +148,7 @@ def test_nobody_inserts_into_somebody_elses_name(
         "set role lift_owner",
     ],
 )
-def test_a_user_cannot_forge_what_the_database_assigns(
-    database: Database, hers: PromptSession, bob: Principal, statement: str
-) -> None:
+def test_a_user_cannot_forge_what_the_database_assigns(database: Database, hers: PromptSession, bob: Principal, statement: str) -> None:
     """Versions, numbers, counts, owners and times of one's own rows are not the caller's to set; nor is the schema."""
     # by the user path's own login, which has only the rights that a user has
     with psycopg.connect(database.app, autocommit=True) as connection:
@@ -174,7 +170,7 @@ def test_anon_calls_no_function(sql_as_anon: psycopg.Connection) -> None:
         "select array_agg(p.oid::regprocedure::text) from pg_proc p join pg_namespace n on n.oid = p.pronamespace"
         " where (n.nspname like 'lift%' or n.nspname = 'public') and has_function_privilege('anon', p.oid, 'execute')"
     ).fetchone()
-    assert (None,) == row
+    assert row == (None,)
     with pytest.raises(errors.InsufficientPrivilege):
         sql_as_anon.execute("select public.session_get(gen_random_uuid())")
 
@@ -191,7 +187,7 @@ def test_no_function_is_anybodys(database: Database) -> None:
             "select p.oid::regprocedure::text from pg_proc p where p.pronamespace = 'public'::regnamespace"
             " and p.proname like 'session\\_%' and p.prosecdef"
         ).fetchall()
-    assert ([], []) == (public, definer)
+    assert (public, definer) == ([], [])
 
 
 @pytest.mark.parametrize("operation", OPERATIONS)
@@ -200,18 +196,19 @@ def test_a_user_without_identity_is_refused(database: Database, operation: str) 
     for claims in (None, "{}", '{"role": "authenticated"}', '{"sub": null}'):
         with psycopg.connect(database.app, autocommit=True) as connection:
             row = connection.execute(
-                "select pronargs from pg_proc where proname = %s and pronamespace = 'lift_private'::regnamespace", [operation]
+                "select pronargs from pg_proc where proname = %s and pronamespace = 'lift_private'::regnamespace",
+                [operation],
             ).fetchone()
             assert row is not None
             arguments = sql.SQL(", ").join([sql.Literal(claims), *[sql.NULL] * (row[0] - 1)])
             with pytest.raises(psycopg.Error) as caught:
                 connection.execute(sql.SQL("select lift_private.{}({})").format(sql.Identifier(operation), arguments))
-            assert "PT401" == caught.value.sqlstate
+            assert caught.value.sqlstate == "PT401"
 
 
-def test_the_login_itself_reads_nothing(database: Database, hers: PromptSession) -> None:
+@pytest.mark.usefixtures("hers")
+def test_the_login_itself_reads_nothing(database: Database) -> None:
     """Without taking on a user, the user path's login has no right on any table or view."""
-    assert hers.session_id
     with psycopg.connect(database.app, autocommit=True) as connection:
         for name in (*(("lift", t) for t in TABLES), *(("public", v) for v in VIEWS), ("lift_private", "operations")):
             with pytest.raises(errors.InsufficientPrivilege):
@@ -224,7 +221,7 @@ def test_the_login_can_become_anon_and_authenticated_only(database: Database) ->
         roles = connection.execute(
             "select rolname from pg_roles where pg_has_role(session_user, oid, 'member') and rolname <> session_user order by 1"
         ).fetchall()
-    assert ["anon", "authenticated", "lift_app"] == [name for (name,) in roles]
+    assert [name for (name,) in roles] == ["anon", "authenticated", "lift_app"]
 
 
 def claims(principal: Principal) -> str:
@@ -238,7 +235,7 @@ def assert_nothing_is_left(connection: psycopg.Connection) -> None:
         "select current_user = session_user, current_setting('request.jwt.claims', true), current_setting('request.jwt.claim.sub', true)"
     ).fetchone()
     assert row is not None
-    assert (True, "", "") == (row[0], row[1] or "", row[2] or "")
+    assert (row[0], row[1] or "", row[2] or "") == (True, "", "")
 
 
 def test_identity_does_not_outlive_the_function(database: Database, hers: PromptSession, alice: Principal) -> None:
@@ -257,7 +254,7 @@ def test_identity_does_not_outlive_the_function(database: Database, hers: Prompt
         with connection.pipeline():
             connection.execute(get, [claims(alice), hers.session_id])
             left = connection.execute("select current_user = session_user, current_setting('request.jwt.claims', true)")
-            assert (True, "") == left.fetchone()
+            assert left.fetchone() == (True, "")
         assert_nothing_is_left(connection)
 
 
@@ -265,9 +262,7 @@ def test_a_pipeline_of_users_never_mixes_them(database: Database, hers: PromptSe
     """Statements of many users, sent without waiting: each sees its own."""
     users = [alice if n % 2 else Principal(uuid4()) for n in range(40)]
     with psycopg.connect(database.app, autocommit=True) as connection, connection.pipeline():
-        cursors = [
-            connection.execute("select lift_private.session_get(%s, %s, null)", [claims(user), hers.session_id]) for user in users
-        ]
+        cursors = [connection.execute("select lift_private.session_get(%s, %s, null)", [claims(user), hers.session_id]) for user in users]
         for user, cursor in zip(users, cursors, strict=True):
             row = cursor.fetchone()
             assert row is not None
@@ -277,10 +272,13 @@ def test_a_pipeline_of_users_never_mixes_them(database: Database, hers: PromptSe
 def test_claims_left_behind_by_somebody_are_not_used(database: Database, hers: PromptSession, bob: Principal) -> None:
     """Claims of another user already on the connection make no difference."""
     with psycopg.connect(database.app, autocommit=True) as connection:
-        for setting, value in (("request.jwt.claims", json.dumps({"sub": str(hers.user_id)})), ("request.jwt.claim.sub", str(hers.user_id))):
+        for setting, value in (
+            ("request.jwt.claims", json.dumps({"sub": str(hers.user_id)})),
+            ("request.jwt.claim.sub", str(hers.user_id)),
+        ):
             connection.execute("select set_config(%s, %s, false)", [setting, value])
         row = connection.execute("select lift_private.session_get(%s, %s, null)", [claims(bob), hers.session_id]).fetchone()
-    assert (None,) == row
+    assert row == (None,)
 
 
 def test_a_read_only_transaction_is_refused_alike_for_every_id(sql_as_bob: psycopg.Connection, hers: PromptSession) -> None:
@@ -292,7 +290,7 @@ def test_a_read_only_transaction_is_refused_alike_for_every_id(sql_as_bob: psyco
             with pytest.raises(errors.ReadOnlySqlTransaction) as caught, sql_as_bob.transaction():
                 sql_as_bob.execute("select public.session_get(%s)", [session_id])
             refusals.add(str(caught.value))
-    assert 1 == len(refusals)
+    assert len(refusals) == 1
 
 
 def test_a_name_on_the_search_path_is_not_taken_for_ours(database: Database, alice: Principal) -> None:
@@ -307,7 +305,8 @@ def test_a_name_on_the_search_path_is_not_taken_for_ours(database: Database, ali
     assert row[0]["session"]["created_at"] is not None
 
 
-def test_the_operator_reads_no_session(database: Database, hers: PromptSession) -> None:
+@pytest.mark.usefixtures("hers")
+def test_the_operator_reads_no_session(database: Database) -> None:
     """Operators see figures and the ledger, not what users wrote."""
     with psycopg.connect(database.operator, autocommit=True) as connection:
         assert connection.execute("select sum(sessions) from lift_private.session_tally").fetchone()
@@ -316,4 +315,3 @@ def test_the_operator_reads_no_session(database: Database, hers: PromptSession) 
                 connection.execute(sql.SQL("select * from {}").format(sql.Identifier(*name)))
         with pytest.raises(errors.InsufficientPrivilege):
             connection.execute("select lift_private.session_get('{}', %s, null)", [UUID(int=1)])
-    assert hers.session_id

@@ -107,6 +107,6 @@ def _row(operation: Operation, latencies: list[float], failures: Counter[str], s
 
 def _percentile(latencies: list[float], percent: int) -> float:
     """Return a percentile in milliseconds; 0 without any latency."""
-    if len(latencies) < 2:
-        return sum(latencies) * 1000
-    return quantiles(latencies, n=100, method="inclusive")[percent - 1] * 1000
+    if not latencies:
+        return 0.0
+    return quantiles(latencies if len(latencies) > 1 else latencies * 2, n=100, method="inclusive")[percent - 1] * 1000

@@ -19,6 +19,8 @@ _SESSIONS: Final = "/api/sessions"
 _THINK: Final = 0.25
 """Mean seconds that a user thinks between two requests."""
 _TIMEOUT: Final = 30.0
+_ENDS: Final = {"finalized": 75, "abandoned": 15, "deleted": 10}
+"""How sessions end, in percent."""
 
 
 class _FailedError(Exception):
@@ -79,7 +81,11 @@ class _User:
             await self.send(Operation.GET, "GET", path)
             answered = open_holes[: self.rng.randint(1, len(open_holes))]
             await asyncio.gather(*(self._resolve(path, hole) for hole in answered))
-            filled = {"content": f"{prompt.text}# {', '.join(answered)}", "revision_type": "hole_fill", "target_hole": answered[0]}
+            filled = {
+                "content": f"{prompt.text}# {', '.join(answered)}",
+                "revision_type": "hole_fill",
+                "target_hole": answered[0],
+            }
             await self.send(Operation.ADD_REVISION, "POST", f"{path}/revisions", json=filled)
             open_holes = open_holes[len(answered) :]
             await self.think()
@@ -98,18 +104,16 @@ class _User:
         patch = {"metadata": {"entry_point": prompt.entry_point, "reviewed": True}}
         version = (await self.send(Operation.UPDATE, "PATCH", path, version=version, json=patch)).headers["ETag"]
         await self.think()
-        choice = self.rng.random()
-        if choice < 0.75:
+        end = self.rng.choices(list(_ENDS), list(_ENDS.values()))[0]
+        if end == "finalized":
             solved = {"content": prompt.text + prompt.solution, "revision_type": "manual_edit"}
             version = (await self.send(Operation.ADD_REVISION, "POST", f"{path}/revisions", json=solved)).headers["ETag"]
             await self.send(Operation.UPDATE, "POST", f"{path}/finalize", version=version)
-            self.tally.sessions["finalized"] += 1
-        elif choice < 0.9:
+        elif end == "abandoned":
             await self.send(Operation.UPDATE, "POST", f"{path}/abandon", version=version)
-            self.tally.sessions["abandoned"] += 1
         else:
             await self.send(Operation.DELETE, "DELETE", path)
-            self.tally.sessions["deleted"] += 1
+        self.tally.sessions[end] += 1
 
 
 async def run(

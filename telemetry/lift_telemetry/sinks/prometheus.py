@@ -16,9 +16,7 @@ class PrometheusSink:
 
     name = "prometheus"
 
-    def __init__(
-        self, instruments: Instruments, *, duration: Metric, total: Metric, in_flight: Metric, denials: Metric
-    ) -> None:
+    def __init__(self, instruments: Instruments, *, duration: Metric, total: Metric, in_flight: Metric, denials: Metric) -> None:
         self._child = instruments.child
         self._duration = duration
         self._total = total

@@ -5,10 +5,13 @@ from __future__ import annotations
 import asyncio
 import random
 from collections import Counter
-from uuid import uuid4
+from collections.abc import Coroutine
+from uuid import UUID, uuid4
 
 import psycopg
 import pytest
+from prometheus_client import CollectorRegistry
+
 from lift_store import (
     DeadlineError,
     HoleResolution,
@@ -23,38 +26,41 @@ from lift_store import (
     SessionStatus,
     StoreError,
     UnavailableError,
+    UserSessions,
 )
 from lift_store.context import request_id
 from lift_store.errors import ConflictError, InvalidStateError, NotFoundError
 from lift_store.local.postgres import LocalPostgres
 from lift_store.observability import Observability, observe_on
 from lift_store.protocol import Backend
-from prometheus_client import CollectorRegistry
-
 from tests.servers import Database, empty_database, migrated_database
+
+
+def any_write(sessions: UserSessions, session_id: UUID, rng: random.Random) -> Coroutine[object, object, object]:
+    """Choose one write to a session that may be there, or not, or closed."""
+    match rng.randrange(6):
+        case 0:
+            new = NewSession(session_id=session_id, revisions=(PromptRevision(content="a"),), ir_drafts=(IRDraft(ir={}),))
+            return sessions.create(new)
+        case 1:
+            return sessions.add_draft(session_id, IRDraft(ir={"a": 1}))
+        case 2:
+            return sessions.add_revision(session_id, PromptRevision(content="b"))
+        case 3:
+            return sessions.add_resolution(session_id, HoleResolution(hole_id="h", resolution_text="c"))
+        case 4:
+            return sessions.update(session_id, version=rng.randint(1, 9), status=rng.choice(list(SessionStatus)))
+        case _:
+            return sessions.delete(session_id)
 
 
 async def write_at_random(store: PostgresSessionStore, users: list[Principal], until: float, seed: int) -> Counter[str]:
     """Do whatever comes to a few shared sessions until the loop's clock says *until*; count how it ended."""
     rng, ends = random.Random(seed), Counter[str]()  # noqa: S311 - repeatable on purpose
-    ids = [uuid4() for _ in range(3)]
+    ids = [UUID(int=n) for n in range(3)]
     while asyncio.get_running_loop().time() < until:
-        sessions = store.as_user(rng.choice(users))
-        session_id = rng.choice(ids)
-        act = rng.choice(
-            [
-                lambda s=sessions, i=session_id: s.create(
-                    NewSession(session_id=i, revisions=(PromptRevision(content="a"),), ir_drafts=(IRDraft(ir={}),))
-                ),
-                lambda s=sessions, i=session_id: s.add_draft(i, IRDraft(ir={"a": 1})),
-                lambda s=sessions, i=session_id: s.add_revision(i, PromptRevision(content="b")),
-                lambda s=sessions, i=session_id: s.add_resolution(i, HoleResolution(hole_id="h", resolution_text="c")),
-                lambda s=sessions, i=session_id: s.update(i, version=rng.randint(1, 9), status=rng.choice(list(SessionStatus))),
-                lambda s=sessions, i=session_id: s.delete(i),
-            ]
-        )
         try:
-            await act()
+            await any_write(store.as_user(rng.choice(users)), rng.choice(ids), rng)
             ends["ok"] += 1
         except (NotFoundError, ConflictError, InvalidStateError) as error:
             ends[error.outcome] += 1
@@ -73,7 +79,7 @@ async def test_mixed_writers_never_deadlock(server: LocalPostgres, seconds: int)
     assert ends["ok"] > 100 * seconds / 10
     with psycopg.connect(database.admin) as connection:
         deadlocks = connection.execute("select deadlocks from pg_stat_database where datname = current_database()").fetchone()
-        assert (0,) == deadlocks
+        assert deadlocks == (0,)
         wrong = connection.execute(
             """
             select s.session_id from lift.sessions s
@@ -85,15 +91,13 @@ async def test_mixed_writers_never_deadlock(server: LocalPostgres, seconds: int)
                 (select coalesce(max(number), 0) from lift.session_drafts c where (c.user_id, c.session_id) = (s.user_id, s.session_id))
             """
         ).fetchall()
-        assert [] == wrong
+        assert wrong == []
         tally = connection.execute("select status, sum(sessions) from lift_private.session_tally group by 1 having sum(sessions) <> 0")
         counted = connection.execute("select status, count(*) from lift.sessions group by 1")
         assert dict(counted.fetchall()) == {status: int(n) for status, n in tally.fetchall()}
 
 
-@pytest.mark.parametrize(
-    ("status", "index"), [(None, "sessions_newest"), ("active", "sessions_newest_by_status")]
-)
+@pytest.mark.parametrize(("status", "index"), [(None, "sessions_newest"), ("active", "sessions_newest_by_status")])
 def test_lists_read_the_index_in_their_order(database: Database, status: str | None, index: str) -> None:
     """A page of a user with many sessions touches as many index entries as it has rows, whatever the number of sessions."""
     user = uuid4()
@@ -120,13 +124,13 @@ def test_lists_read_the_index_in_their_order(database: Database, status: str | N
             connection.execute("select lift.page(%s, %s, 50, null)", [user, status])
         after = figures()
         connection.execute("delete from lift.sessions where user_id = %s", [user])
-    assert (510, 0) == (after[0] - before[0], after[1] - before[1])
+    assert (after[0] - before[0], after[1] - before[1]) == (510, 0)
 
 
 async def test_the_schema_state_is_that_of_the_ledger(server: LocalPostgres, postgres: PostgresSessionStore) -> None:
     """All applied on a migrated database; InternalError that says what to run on one without our schema."""
     state = await postgres.schema_state()
-    assert (0, 0) == (state.pending, state.changed)
+    assert (state.pending, state.changed) == (0, 0)
     assert state.applied > 0
     empty = empty_database(server)
     async with PostgresSessionStore(empty.migrator, observability=observe_on(CollectorRegistry(), Backend.POSTGRES)) as store:
@@ -144,7 +148,7 @@ async def test_a_store_whose_login_lacks_grants_is_our_own_fault(
         with pytest.raises(InternalError, match="check the login's grants"):
             await store.as_user(alice).get(uuid4())
     labels = {"operation": "get", "kind": "grant"}
-    assert 1 == registry.get_sample_value("lift_store_rls_denials_total", labels)
+    assert registry.get_sample_value("lift_store_rls_denials_total", labels) == 1
 
 
 async def test_text_that_postgres_cannot_hold_is_the_callers_fault(postgres: PostgresSessionStore, alice: Principal) -> None:
@@ -160,44 +164,39 @@ async def test_a_full_pool_is_saturated_within_the_allowed_wait(
     database: Database, observability: Observability, registry: CollectorRegistry, alice: Principal
 ) -> None:
     """Callers wait at most acquire_timeout, callers beyond max_waiting not at all; metrics show it, and it passes by itself."""
-    async with PostgresSessionStore(
-        database.app, observability=observability, max_size=1, acquire_timeout=0.2, max_waiting=1
-    ) as store:
+    async with PostgresSessionStore(database.app, observability=observability, max_size=1, acquire_timeout=0.2, max_waiting=1) as store:
         await store.ping()
         hold = asyncio.create_task(store.fetch_one("select pg_sleep(1)"))
         await asyncio.sleep(0.05)  # until the statement is on its way
         results = await asyncio.gather(*(store.as_user(alice).get(uuid4()) for _ in range(3)), return_exceptions=True)
         assert [SaturatedError] * 3 == [type(r) for r in results]
         snapshot = store.pool_snapshot()
-        assert (1, 1, 0, 0) == (snapshot.max, snapshot.in_use, snapshot.idle, snapshot.pending)
+        assert (snapshot.max, snapshot.in_use, snapshot.idle, snapshot.pending) == (1, 1, 0, 0)
         await hold
         assert await store.as_user(alice).get(uuid4()) is None
-        assert 1 == registry.get_sample_value("lift_store_pool_timeouts_total", {"pool": "postgres"})
-        assert 3 == registry.get_sample_value(
-            "lift_store_operations_total", {"backend": "postgres", "operation": "get", "outcome": "saturated"}
+        assert registry.get_sample_value("lift_store_pool_timeouts_total", {"pool": "postgres"}) == 1
+        assert (
+            registry.get_sample_value("lift_store_operations_total", {"backend": "postgres", "operation": "get", "outcome": "saturated"})
+            == 3
         )
-        assert 6 == registry.get_sample_value("lift_store_pool_acquire_duration_seconds_count", {"pool": "postgres"})
-        assert 1 == registry.get_sample_value("lift_store_pool_connections", {"pool": "postgres", "state": "idle"})
+        assert registry.get_sample_value("lift_store_pool_acquire_duration_seconds_count", {"pool": "postgres"}) == 6
+        assert registry.get_sample_value("lift_store_pool_connections", {"pool": "postgres", "state": "idle"}) == 1
     assert registry.get_sample_value("lift_store_pool_connections_max", {"pool": "postgres"}) is None
 
 
 async def test_an_operation_past_its_deadline_is_a_timeout(database: Database, observability: Observability) -> None:
     """The caller gets its answer within operation_timeout, and the connection is usable afterwards."""
-    async with PostgresSessionStore(
-        database.app, observability=observability, max_size=1, operation_timeout=0.3
-    ) as store:
+    async with PostgresSessionStore(database.app, observability=observability, max_size=1, operation_timeout=0.3) as store:
         await store.ping()
         with pytest.raises(DeadlineError, match=r"within 0\.3 s"):
             await store.fetch_one("select pg_sleep(30)")
         await store.ping()
-        assert 0 == store.pool_snapshot().in_use
+        assert store.pool_snapshot().in_use == 0
 
 
 async def test_a_database_that_is_down_is_unavailable(observability: Observability) -> None:
     """Within the allowed wait, and the store opens all the same."""
-    async with PostgresSessionStore(
-        "host=127.0.0.1 port=1 user=x dbname=y", observability=observability, acquire_timeout=0.3
-    ) as store:
+    async with PostgresSessionStore("host=127.0.0.1 port=1 user=x dbname=y", observability=observability, acquire_timeout=0.3) as store:
         with pytest.raises(UnavailableError, match="no connection to the database within"):
             await store.ping()
 
@@ -241,15 +240,13 @@ async def test_cancelled_callers_leave_nothing_behind(
         await asyncio.gather(*(one() for _ in range(40)))
     assert await postgres.as_user(alice).get(uuid4()) is None
     snapshot = postgres.pool_snapshot()
-    assert (0, 0) == (snapshot.in_use, snapshot.pending)
-    assert 0 == registry.get_sample_value("lift_store_operations_in_flight", {"operation": "create"})
+    assert (snapshot.in_use, snapshot.pending) == (0, 0)
+    assert registry.get_sample_value("lift_store_operations_in_flight", {"operation": "create"}) == 0
     cancelled = {"backend": "postgres", "operation": "create", "outcome": "cancelled"}
     assert (registry.get_sample_value("lift_store_operations_total", cancelled) or 0) > 0
 
 
-async def test_the_database_remembers_which_request_wrote(
-    postgres: PostgresSessionStore, database: Database, alice: Principal
-) -> None:
+async def test_the_database_remembers_which_request_wrote(postgres: PostgresSessionStore, database: Database, alice: Principal) -> None:
     """The request id goes down with the write and is found beside its operation id."""
     operation_id, token = uuid4(), request_id.set("req-42")
     try:
@@ -258,7 +255,7 @@ async def test_the_database_remembers_which_request_wrote(
         request_id.reset(token)
     with psycopg.connect(database.admin) as connection:
         row = connection.execute("select context from lift_private.operations where operation_id = %s", [operation_id]).fetchone()
-    assert ({"request_id": "req-42"},) == row
+    assert row == ({"request_id": "req-42"},)
 
 
 async def test_an_operation_is_one_statement(server: LocalPostgres, observability: Observability, alice: Principal) -> None:
@@ -274,7 +271,7 @@ async def test_an_operation_is_one_statement(server: LocalPostgres, observabilit
         for act in (
             lambda: alone.get(session_id),
             lambda: alone.add_draft(session_id, IRDraft(ir={})),
-            lambda: alone.list_all(),
+            alone.list_all,
             lambda: alone.update(session_id, version=302, metadata={"a": 1}),
         ):
             await store.fetch_one("select pg_stat_force_next_flush()")
@@ -282,4 +279,4 @@ async def test_an_operation_is_one_statement(server: LocalPostgres, observabilit
             await act()
             await store.fetch_one("select pg_stat_force_next_flush()")
             # the operation, the flush that follows it, and the look before it: each autocommitted statement is one transaction
-            assert 3 == await store.fetch_one(transactions) - before
+            assert await store.fetch_one(transactions) - before == 3

@@ -64,8 +64,7 @@ async def test_a_hidden_session_answers_as_a_missing_one(
     hidden = (await client.post("/api/sessions", json=new, headers=owner)).headers["Location"]
     before = await client.get(hidden, headers=owner)
     answers = [
-        await client.request(method, f"{path}{child}", json=body, headers=headers | other)
-        for path in (hidden, f"/api/sessions/{uuid4()}")
+        await client.request(method, f"{path}{child}", json=body, headers=headers | other) for path in (hidden, f"/api/sessions/{uuid4()}")
     ]
     assert answers[0].status_code == 404
     assert comparable(answers[0]) == comparable(answers[1])

@@ -100,9 +100,7 @@ async def client(registry: CollectorRegistry) -> AsyncIterator[httpx.AsyncClient
 
 
 @pytest.mark.parametrize(("bad", "reason"), [(bad, reason) for _, bad, reason in BAD], ids=IDS)
-async def test_a_bad_token_is_refused_and_counted(
-    client: httpx.AsyncClient, registry: CollectorRegistry, bad: str, reason: str
-) -> None:
+async def test_a_bad_token_is_refused_and_counted(client: httpx.AsyncClient, registry: CollectorRegistry, bad: str, reason: str) -> None:
     """401 with a challenge, one reason counted, and not a word of the token in the answer."""
     answer = await client.get("/api/sessions", headers={"Authorization": f"Bearer {bad}"})
     assert (answer.status_code, answer.json()["type"]) == (401, "urn:lift-store:problem:unauthenticated")

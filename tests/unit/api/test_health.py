@@ -99,9 +99,7 @@ async def test_watching_keeps_the_gauges_true() -> None:
     ("error", "expected"),
     [(None, (Status.PASS, False)), (DOWN, (Status.FAIL, False)), (MISSING, (Status.FAIL, True))],
 )
-async def test_only_a_wrong_configuration_is_ones_own_fault(
-    error: Exception | None, expected: tuple[Status, bool]
-) -> None:
+async def test_only_a_wrong_configuration_is_ones_own_fault(error: Exception | None, expected: tuple[Status, bool]) -> None:
     """A dead database is everybody's; a database that refuses our set-up is this instance's."""
 
     async def ping() -> None:
@@ -180,9 +178,7 @@ async def probe(service: Service, path: str, **checks: Result) -> httpx.Response
         ("/health/live", Result(Status.FAIL, own=True), 200, "pass"),
     ],
 )
-async def test_endpoints_answer_by_whose_fault_it_is(
-    service: Service, path: str, result: Result, code: int, status: str
-) -> None:
+async def test_endpoints_answer_by_whose_fault_it_is(service: Service, path: str, result: Result, code: int, status: str) -> None:
     """A dead database fails /health and warns /health/ready; live does not care."""
     answer = await probe(service, path, database=result)
     assert (code, status) == (answer.status_code, answer.json()["status"])

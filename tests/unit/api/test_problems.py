@@ -80,9 +80,7 @@ async def test_a_broken_limit_names_field_and_limit_but_no_content(client: httpx
         ({"cursor": "x"}, "cursor", None),
     ],
 )
-async def test_a_bad_parameter_is_named(
-    client: httpx.AsyncClient, params: dict[str, str], field: str, limit: object
-) -> None:
+async def test_a_bad_parameter_is_named(client: httpx.AsyncClient, params: dict[str, str], field: str, limit: object) -> None:
     """A parameter's problem says which, its value and its limit."""
     problem = check(await client.get("/api/sessions", params=params), 422, "invalid-request")
     assert (field, limit) == (problem["errors"][0]["field"], problem["errors"][0].get("limit"))
@@ -110,9 +108,7 @@ async def test_a_body_of_another_type_is_refused(client: httpx.AsyncClient, medi
 
 async def test_a_charset_is_no_other_type(client: httpx.AsyncClient) -> None:
     """Parameters of the media type do not matter."""
-    answer = await client.post(
-        "/api/sessions", content=b"{}", headers={"Content-Type": "Application/JSON; charset=utf-8"}
-    )
+    answer = await client.post("/api/sessions", content=b"{}", headers={"Content-Type": "Application/JSON; charset=utf-8"})
     assert answer.status_code == 201
 
 

@@ -95,9 +95,7 @@ async def test_both_ports_serve_until_told_to_stop(tmp_path: Path) -> None:
     """Sessions and probes on one port, metrics on the other; SIGTERM ends it with exit code 0."""
     async with service(tmp_path) as running:
         await ready(running)
-        created = await running.api.post(
-            "/api/sessions", json={}, headers={"Authorization": f"Bearer {token(iss=None)}"}
-        )
+        created = await running.api.post("/api/sessions", json={}, headers={"Authorization": f"Bearer {token(iss=None)}"})
         assert created.status_code == 201
         assert (await running.api.get("/health/ready")).json() == {"status": "pass"}
         assert (await running.api.get("/metrics")).status_code == 404
@@ -112,9 +110,7 @@ async def test_both_ports_serve_until_told_to_stop(tmp_path: Path) -> None:
 async def test_a_dead_database_does_not_keep_it_from_starting(tmp_path: Path) -> None:
     """Live and ready, with a warning, and unwell: a restart or another instance would not help."""
     dead = f"postgresql://nobody@127.0.0.1:{free_port()}/none"
-    async with service(
-        tmp_path, LIFT_STORE_BACKEND="postgres", DATABASE_URL=dead, LIFT_STORE_POOL_ACQUIRE_TIMEOUT=0.5
-    ) as running:
+    async with service(tmp_path, LIFT_STORE_BACKEND="postgres", DATABASE_URL=dead, LIFT_STORE_POOL_ACQUIRE_TIMEOUT=0.5) as running:
         await ready(running)
         assert (await running.api.get("/health/live")).status_code == 200
         answer = await running.api.get("/health/ready", timeout=10)

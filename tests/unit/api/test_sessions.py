@@ -109,9 +109,7 @@ async def test_lists_are_pages_by_status(client: httpx.AsyncClient) -> None:
     ("sent", "status"),
     [(None, 428), ("*", 400), ('W/"1"', 400), ("1", 400), ('"1", "2"', 400), ('"0"', 400), ('"x"', 400)],
 )
-async def test_guarded_writes_take_one_strong_tag(
-    client: httpx.AsyncClient, action: str, sent: str | None, status: int
-) -> None:
+async def test_guarded_writes_take_one_strong_tag(client: httpx.AsyncClient, action: str, sent: str | None, status: int) -> None:
     """Without If-Match 428; with one that names no single version 400, which says what it takes."""
     path = (await begun(client)).headers["Location"]
     headers = {} if sent is None else {"If-Match": sent}

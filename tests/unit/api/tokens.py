@@ -32,9 +32,7 @@ def claims(user: UUID | None = None, **changes: Any) -> dict[str, Any]:
     return {name: value for name, value in (usual | changes).items() if value is not None}
 
 
-def token(
-    user: UUID | None = None, *, key: Any = SECRET, algorithm: str = "HS256", kid: str | None = None, **changes: Any
-) -> str:
+def token(user: UUID | None = None, *, key: Any = SECRET, algorithm: str = "HS256", kid: str | None = None, **changes: Any) -> str:
     """Return a signed token."""
     return jwt.encode(claims(user, **changes), key, algorithm=algorithm, headers={"kid": kid} if kid else None)
 
