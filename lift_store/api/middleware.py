@@ -72,7 +72,9 @@ class Observe:
         template = route_of(scope)
         if self._metrics:
             self._metrics.request(scope["method"], template, status, seconds)
-        _log.info(
+        # scrapes and probes of operators come every few seconds: not worth a line
+        report = _log.info if self._metrics else _log.debug
+        report(
             "request",
             request_id=correlation_id.get(),
             method=scope["method"] if scope["method"].isalpha() else "_OTHER",
