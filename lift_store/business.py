@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from lift_store import catalog
 from lift_store.errors import Outcome
 from lift_store.models import SessionStatus
@@ -18,22 +21,31 @@ class BusinessSink:
 
     def __init__(self, instruments: Instruments) -> None:
         self._child = instruments.child
+        self._count = {
+            str(Operation.CREATE): self._created,
+            str(Operation.UPDATE): self._closed,
+            str(Operation.ADD_RESOLUTION): self._resolved,
+        }
 
     def started(self, operation: Running) -> None:
         """Count nothing yet."""
 
     def finished(self, event: OperationEvent) -> None:
         """Count what the operation did, once."""
-        attributes = event.attributes
-        if event.outcome != Outcome.OK or attributes.get("replayed"):
-            return
-        match event.operation:
-            case Operation.CREATE:
-                self._child(catalog.SESSIONS_CREATED, attributes["source"]).inc()
-            case Operation.ADD_RESOLUTION:
-                self._child(catalog.HOLES_RESOLVED, attributes["resolution_type"]).inc()
-            case Operation.UPDATE if attributes.get("status") == SessionStatus.FINALIZED:
-                self._child(catalog.SESSIONS_FINALIZED, attributes["source"]).inc()
-                self._child(catalog.SESSION_DURATION, attributes["source"]).observe(attributes["age_seconds"])
-            case Operation.UPDATE if attributes.get("status") == SessionStatus.ABANDONED:
-                self._child(catalog.SESSIONS_ABANDONED, attributes["source"]).inc()
+        count = self._count.get(event.operation)
+        if count and event.outcome == Outcome.OK and not event.attributes.get("replayed"):
+            count(event.attributes)
+
+    def _created(self, attributes: Mapping[str, Any]) -> None:
+        self._child(catalog.SESSIONS_CREATED, attributes["source"]).inc()
+
+    def _resolved(self, attributes: Mapping[str, Any]) -> None:
+        self._child(catalog.HOLES_RESOLVED, attributes["resolution_type"]).inc()
+
+    def _closed(self, attributes: Mapping[str, Any]) -> None:
+        status = attributes.get("status")
+        if status == SessionStatus.FINALIZED:
+            self._child(catalog.SESSIONS_FINALIZED, attributes["source"]).inc()
+            self._child(catalog.SESSION_DURATION, attributes["source"]).observe(attributes["age_seconds"])
+        elif status == SessionStatus.ABANDONED:
+            self._child(catalog.SESSIONS_ABANDONED, attributes["source"]).inc()

@@ -41,10 +41,11 @@ class Outcome(StrEnum):
     @property
     def is_failure(self) -> bool:
         """Whether this outcome counts against the objectives; the caller's own mistakes do not."""
-        return self in _FAILURES
+        return self in FAILURES
 
 
-_FAILURES = frozenset({Outcome.TIMEOUT, Outcome.UNAVAILABLE, Outcome.SATURATED, Outcome.INTERNAL})
+FAILURES = frozenset({Outcome.TIMEOUT, Outcome.UNAVAILABLE, Outcome.SATURATED, Outcome.INTERNAL})
+"""The outcomes that count against the objectives."""
 
 
 class StoreError(Exception):

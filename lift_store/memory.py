@@ -15,12 +15,11 @@ from lift_store.checks import (
     parse_cursor,
     require_change,
     require_limit,
-    require_unnumbered,
+    require_storable,
     require_user,
 )
 from lift_store.errors import ConflictError, InvalidError, InvalidStateError
 from lift_store.models import (
-    STORED,
     HoleResolution,
     IRDraft,
     Model,
@@ -55,7 +54,7 @@ class _Record:
             "draft_count": len(self.ir_drafts),
             "resolution_count": len(self.pending_resolutions),
         }
-        return SessionSummary.model_validate(self.row | counts, context=STORED).model_copy(deep=True)
+        return SessionSummary.model_validate(self.row | counts).model_copy(deep=True)
 
     def session(self) -> PromptSession:
         history = {
@@ -63,7 +62,7 @@ class _Record:
             "ir_drafts": tuple(self.ir_drafts),
             "pending_resolutions": tuple(self.pending_resolutions),
         }
-        return PromptSession.model_validate(self.row | history, context=STORED).model_copy(deep=True)
+        return PromptSession.model_validate(self.row | history).model_copy(deep=True)
 
     def touch(self, **changes: Any) -> None:
         now = max(datetime.now(UTC), self.row["updated_at"])
@@ -73,16 +72,19 @@ class _Record:
         """Add *child*, numbered and dated as the database would."""
         if self.row["status"].is_closed:
             raise InvalidStateError(f"the session is {self.row['status']}; its history is closed", field="status")
-        now = datetime.now(UTC)
         match child.model_copy(deep=True):  # the caller keeps its own metadata and IR, and may change them
             case PromptRevision() as revision:
-                self.revisions.append(revision.model_copy(update={"timestamp": revision.timestamp or now}))
+                self.revisions.append(revision.model_copy(update={"timestamp": _utc(revision.timestamp)}))
             case IRDraft() as draft:
-                numbered = {"version": len(self.ir_drafts) + 1, "created_at": draft.created_at or now}
+                numbered = {"version": len(self.ir_drafts) + 1, "created_at": _utc(draft.created_at)}
                 self.ir_drafts.append(draft.model_copy(update=numbered))
             case HoleResolution() as resolution:
-                self.pending_resolutions.append(resolution.model_copy(update={"timestamp": resolution.timestamp or now}))
+                self.pending_resolutions.append(resolution.model_copy(update={"timestamp": _utc(resolution.timestamp)}))
         self.touch()
+
+
+def _utc(moment: datetime | None) -> datetime:
+    return moment.astimezone(UTC) if moment else datetime.now(UTC)
 
 
 @dataclass(slots=True)
@@ -146,6 +148,8 @@ class InMemoryUserSessions:
         return answer
 
     def _append(self, operation: Operation, session_id: UUID, child: Model, operation_id: UUID | None) -> SessionSummary:
+        require_storable(child)
+
         def act() -> SessionSummary | None:
             record = self._user.sessions.get(session_id)
             if record:
@@ -172,7 +176,7 @@ class InMemoryUserSessions:
     @observed
     async def create(self, new: NewSession, *, operation_id: UUID | None = None) -> SessionSummary:
         """Store a new session."""
-        require_unnumbered(new.ir_drafts)
+        require_storable(new, *new.revisions, *new.ir_drafts, *new.pending_resolutions)
         note(source=new.source)
         return self._once(Operation.CREATE, new, operation_id, lambda: self._create(new))
 
@@ -275,7 +279,6 @@ class InMemoryUserSessions:
     @observed
     async def add_draft(self, session_id: UUID, draft: IRDraft, *, operation_id: UUID | None = None) -> SessionSummary:
         """Append a draft."""
-        require_unnumbered([draft])
         return self._append(Operation.ADD_DRAFT, session_id, draft, operation_id)
 
     @observed

@@ -1,25 +1,21 @@
 """Sessions and their history: frozen models, the same in every store, in the API and in exports.
 
-What the store assigns (ids, numbers, times) is None on the way in where the caller leaves it out, and always set on the way out.
+What the store assigns (ids, numbers, times) is None on the way in where the caller leaves it out, and always set on the way out. Any
+offset from UTC comes in, UTC goes out.
 """
 
 from __future__ import annotations
 
-import math
-import re
-from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Annotated, Any, Final, Generic, Self, TypeVar
 from uuid import UUID
 
 from pydantic import (
-    AfterValidator,
     AwareDatetime,
     BaseModel,
     ConfigDict,
     Field,
     StringConstraints,
-    ValidationInfo,
     model_validator,
 )
 
@@ -37,9 +33,6 @@ MAX_CHILDREN: Final = 1_000
 """Entries in one list of a request: ambiguities, SMT results, or a new session's history."""
 MAX_LIMIT: Final = 200
 """Sessions on one page."""
-
-STORED: Final = {"stored": True}
-"""Validation context of documents that come from a store: they passed the limits on their way in."""
 
 
 class SessionStatus(StrEnum):
@@ -91,73 +84,17 @@ class ResolutionType(StrEnum):
     SPECIFY_EFFECT = "specify_effect"
 
 
-_UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
+NO_NUL: Final = r"^[^\x00]*$"
+"""PostgreSQL's text holds any character but NUL (and no lone surrogate, which is no character to pydantic either)."""
 
-
-def _storable(text: str) -> str:
-    """PostgreSQL's text and jsonb hold neither NUL nor a lone surrogate."""
-    found = _UNSTORABLE.search(text)
-    if found:
-        raise ValueError(f"holds the character U+{ord(found[0]):04X} at index {found.start()}, which cannot be stored")
-    return text
-
-
-def _json_size(value: Any, depth: int = MAX_JSON_DEPTH) -> int:
-    """Return the bytes of *value* as compact JSON, to within string escapes; raise ValueError where it cannot be stored."""
-    match value:
-        case None | bool():
-            return 5
-        case str():
-            return len(_storable(value).encode()) + 2
-        case int():
-            if not -(2**63) <= value < 2**63:
-                raise ValueError("holds an integer beyond 64 bits; send it as a string")
-            return len(str(value))
-        case float():
-            if not math.isfinite(value):
-                raise ValueError("holds NaN or an infinity, which JSON has no number for")
-            return 24
-        case list() | tuple() | dict() if depth == 0:
-            raise ValueError(f"is nested deeper than {MAX_JSON_DEPTH} levels")
-        case list() | tuple():
-            return 2 + sum(1 + _json_size(item, depth - 1) for item in value)
-        case dict():
-            return 2 + sum(2 + _json_size(_key(key)) + _json_size(item, depth - 1) for key, item in value.items())
-        case _:
-            raise ValueError(f"holds a {type(value).__name__}, which is no JSON value")
-
-
-def _key(key: object) -> str:
-    if not isinstance(key, str):
-        raise ValueError(f"has a key of type {type(key).__name__}; JSON objects have string keys")  # noqa: TRY004 - pydantic turns ValueError into its report
-    return key
-
-
-def _json_within(limit: int) -> AfterValidator:
-    def check(value: Any, info: ValidationInfo) -> Any:
-        if info.context is not STORED and (size := _json_size(value)) > limit:
-            raise ValueError(f"is {size} bytes as JSON; the limit is {limit}")
-        return value
-
-    return AfterValidator(check)
-
-
-def _utc(moment: datetime) -> datetime:
-    return moment if moment.tzinfo is UTC else moment.astimezone(UTC)
-
-
-Metadata = Annotated[dict[str, Any], _json_within(MAX_METADATA_BYTES)]
-"""The only open field: any JSON object of at most MAX_METADATA_BYTES."""
-Document = Annotated[dict[str, Any], _json_within(MAX_JSON_BYTES)]
-"""An IR: any JSON object of at most MAX_JSON_BYTES."""
-UtcDatetime = Annotated[AwareDatetime, AfterValidator(_utc)]
-"""A moment, timezone-aware; any offset comes in, UTC goes out."""
-Text = Annotated[str, StringConstraints(min_length=1, max_length=MAX_TEXT), AfterValidator(_storable)]
+# What only looks at a JSON document as a whole - size, depth, numbers - is checked when it is stored, see lift_store.checks: documents
+# that come from a store have passed it, and reading them is the more frequent and the more urgent.
+JsonObject = dict[str, Any]
+"""A JSON object; lift_store.checks has its limits."""
+Text = Annotated[str, StringConstraints(min_length=1, max_length=MAX_TEXT, pattern=NO_NUL)]
 """A prompt or an answer."""
-Name = Annotated[str, StringConstraints(min_length=1, max_length=MAX_NAME), AfterValidator(_storable)]
+Name = Annotated[str, StringConstraints(min_length=1, max_length=MAX_NAME, pattern=NO_NUL)]
 """A hole's id."""
-SmtResults = Annotated[tuple[dict[str, Any], ...], Field(max_length=MAX_CHILDREN), _json_within(MAX_JSON_BYTES)]
-"""What the solver said, in its own words: JSON objects."""
 
 
 class Model(BaseModel):
@@ -169,23 +106,23 @@ class Model(BaseModel):
 class PromptRevision(Model):
     """One wording of the prompt."""
 
-    timestamp: UtcDatetime | None = Field(None, description="When it was made; the store's clock where left out.")
+    timestamp: AwareDatetime | None = Field(None, description="When it was made; the store's clock where left out.")
     content: Text
     revision_type: RevisionType = RevisionType.MANUAL_EDIT
     target_hole: Name | None = Field(None, description="The hole that this wording fills.")
-    metadata: Metadata = {}
+    metadata: JsonObject = {}
 
 
 class IRDraft(Model):
     """One version of the intermediate representation."""
 
     version: int | None = Field(None, ge=1, description="Assigned by the store, from 1; leave it out.")
-    ir: Document
+    ir: JsonObject
     validation_status: ValidationStatus = ValidationStatus.PENDING
-    smt_results: SmtResults = ()
+    smt_results: tuple[JsonObject, ...] = Field((), max_length=MAX_CHILDREN)
     ambiguities: tuple[Name, ...] = Field((), max_length=MAX_CHILDREN, description="Ids of the holes still open in it.")
-    created_at: UtcDatetime | None = Field(None, description="When it was made; the store's clock where left out.")
-    metadata: Metadata = {}
+    created_at: AwareDatetime | None = Field(None, description="When it was made; the store's clock where left out.")
+    metadata: JsonObject = {}
 
 
 class HoleResolution(Model):
@@ -195,8 +132,8 @@ class HoleResolution(Model):
     resolution_text: Text
     resolution_type: ResolutionType = ResolutionType.CLARIFY_INTENT
     applied: bool = Field(default=False, description="Whether a draft has taken it in.")
-    timestamp: UtcDatetime | None = Field(None, description="When it was given; the store's clock where left out.")
-    metadata: Metadata = {}
+    timestamp: AwareDatetime | None = Field(None, description="When it was given; the store's clock where left out.")
+    metadata: JsonObject = {}
 
 
 class NewSession(Model):
@@ -207,7 +144,7 @@ class NewSession(Model):
     revisions: tuple[PromptRevision, ...] = Field((), max_length=MAX_CHILDREN)
     ir_drafts: tuple[IRDraft, ...] = Field((), max_length=MAX_CHILDREN)
     pending_resolutions: tuple[HoleResolution, ...] = Field((), max_length=MAX_CHILDREN)
-    metadata: Metadata = {}
+    metadata: JsonObject = {}
 
 
 class _Session(Model):
@@ -215,11 +152,11 @@ class _Session(Model):
     user_id: UUID
     status: SessionStatus
     source: SessionSource
-    metadata: Metadata
+    metadata: JsonObject
     version: int = Field(ge=1, description="Moves with every write; the compare-and-swap token of update.")
-    created_at: UtcDatetime
-    updated_at: UtcDatetime
-    finalized_at: UtcDatetime | None
+    created_at: AwareDatetime
+    updated_at: AwareDatetime
+    finalized_at: AwareDatetime | None
 
 
 class SessionSummary(_Session):

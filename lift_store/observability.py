@@ -10,7 +10,7 @@ from prometheus_client import REGISTRY, CollectorRegistry
 
 from lift_store import catalog
 from lift_store.business import BusinessSink
-from lift_store.errors import Outcome, outcome_of
+from lift_store.errors import FAILURES, outcome_of
 from lift_store.protocol import Backend
 from lift_telemetry.instruments import Instruments
 from lift_telemetry.observe import Sink, Telemetry
@@ -73,7 +73,7 @@ def observe_on(registry: CollectorRegistry, backend: Backend, *extra: Sink) -> O
         backend,
         (prometheus, BusinessSink(instruments), *extra),
         outcome_of=outcome_of,
-        is_failure=lambda outcome: Outcome(outcome).is_failure,
+        is_failure=FAILURES.__contains__,
         on_sink_error=count_error,
     )
     return Observability(telemetry, instruments, pools)

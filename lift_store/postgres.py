@@ -15,11 +15,10 @@ import psycopg
 from psycopg_pool import AsyncConnectionPool, PoolClosed, PoolTimeout, TooManyRequests
 
 from lift_store import classify
-from lift_store.checks import require_change, require_limit, require_unnumbered, require_user
+from lift_store.checks import require_change, require_limit, require_storable, require_user
 from lift_store.context import operation_context
 from lift_store.errors import DeadlineError, SaturatedError, StoreError, UnavailableError
 from lift_store.models import (
-    STORED,
     HoleResolution,
     IRDraft,
     Model,
@@ -208,20 +207,21 @@ class PostgresUserSessions:
         return await self._store.fetch_one(_STATEMENTS[operation], self._principal.claims_json, *params, operation_context())
 
     async def _write(self, operation: Operation, *params: object) -> _Written:
-        written = _Written.model_validate_json(await self._call(operation, *params), context=STORED)
+        written = _Written.model_validate_json(await self._call(operation, *params))
         note(replayed=written.replayed)
         return written
 
     async def _append(self, operation: Operation, session_id: UUID, child: Model, operation_id: UUID | None) -> SessionSummary:
+        require_storable(child)
         return found((await self._write(operation, session_id, child.model_dump_json(), operation_id or uuid4())).session)
 
     async def _page(self, operation: Operation, *params: object) -> Page[SessionSummary]:
-        return _PAGE.model_validate_json(await self._call(operation, *params), context=STORED)
+        return _PAGE.model_validate_json(await self._call(operation, *params))
 
     @observed
     async def create(self, new: NewSession, *, operation_id: UUID | None = None) -> SessionSummary:
         """Store a new session."""
-        require_unnumbered(new.ir_drafts)
+        require_storable(new, *new.revisions, *new.ir_drafts, *new.pending_resolutions)
         note(source=new.source)
         return found((await self._write(Operation.CREATE, new.model_dump_json(), operation_id or uuid4())).session)
 
@@ -232,7 +232,7 @@ class PostgresUserSessions:
         if text is None:
             note_not_found()
             return None
-        return PromptSession.model_validate_json(text, context=STORED)
+        return PromptSession.model_validate_json(text)
 
     @observed
     async def update(
@@ -286,7 +286,6 @@ class PostgresUserSessions:
     @observed
     async def add_draft(self, session_id: UUID, draft: IRDraft, *, operation_id: UUID | None = None) -> SessionSummary:
         """Append a draft."""
-        require_unnumbered([draft])
         return await self._append(Operation.ADD_DRAFT, session_id, draft, operation_id)
 
     @observed

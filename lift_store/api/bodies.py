@@ -3,12 +3,12 @@
 from typing import Annotated, Any, Final
 
 from fastapi import Body
-from pydantic import Field
+from pydantic import AwareDatetime, Field
 
 from lift_store.models import (
     HoleResolution,
     IRDraft,
-    Metadata,
+    JsonObject,
     Model,
     Name,
     NewSession,
@@ -16,7 +16,6 @@ from lift_store.models import (
     ResolutionType,
     SessionStatus,
     Text,
-    UtcDatetime,
 )
 
 
@@ -24,7 +23,7 @@ class SessionPatch(Model):
     """What to set: a status, or metadata that replaces the present one, or both."""
 
     status: SessionStatus | None = None
-    metadata: Metadata | None = None
+    metadata: JsonObject | None = None
 
 
 class HoleAnswer(Model):
@@ -34,8 +33,8 @@ class HoleAnswer(Model):
     resolution_text: Text
     resolution_type: ResolutionType = ResolutionType.CLARIFY_INTENT
     applied: bool = Field(default=False, description="Whether a draft has taken it in.")
-    timestamp: UtcDatetime | None = Field(None, description="When it was given; the store's clock where left out.")
-    metadata: Metadata = Field(default_factory=dict)
+    timestamp: AwareDatetime | None = Field(None, description="When it was given; the store's clock where left out.")
+    metadata: JsonObject = Field(default_factory=dict)
 
     def to(self, hole_id: str) -> HoleResolution:
         """Return it as the resolution of *hole_id*."""

@@ -20,12 +20,13 @@ begin
   end if;
 
   if to_regprocedure('auth.uid()') is null then
-    -- Supabase's own definition: the single claim where a gateway set it, else PostgREST's JSON
-    create function auth.uid() returns uuid language sql stable set search_path = '' as $uid$
+    -- Supabase's own definition: the single claim where a gateway set it, else PostgREST's JSON. Names are qualified instead of a
+    -- search_path set, so that the planner can put the expression in the function's place: every policy calls it.
+    create function auth.uid() returns uuid language sql stable as $uid$
       select coalesce(
-        nullif(current_setting('request.jwt.claim.sub', true), ''),
-        nullif(current_setting('request.jwt.claims', true), '')::jsonb ->> 'sub'
-      )::uuid
+        nullif(pg_catalog.current_setting('request.jwt.claim.sub', true), ''),
+        nullif(pg_catalog.current_setting('request.jwt.claims', true), '')::pg_catalog.jsonb operator(pg_catalog.->>) 'sub'
+      )::pg_catalog.uuid
     $uid$;
     revoke all on function auth.uid() from public;
     grant execute on function auth.uid() to anon, authenticated, service_role;

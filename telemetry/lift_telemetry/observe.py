@@ -5,11 +5,11 @@ from __future__ import annotations
 import functools
 import inspect
 import logging
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from time import perf_counter
 from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
 
-from opentelemetry.trace import get_current_span
+from opentelemetry.trace import INVALID_SPAN, get_current_span
 
 from lift_telemetry.event import CURRENT, Operation, OperationEvent
 
@@ -53,33 +53,26 @@ class Telemetry:
         on_sink_error: Callable[[str, BaseException], None] | None = None,
     ) -> None:
         self.backend = str(backend)
-        self._sinks = tuple(sinks)
+        self._started = [(sink.name, sink.started) for sink in sinks]
+        self._finished = [(sink.name, sink.finished) for sink in sinks]
         self._outcome_of = outcome_of
         self._is_failure = is_failure
         self._on_sink_error = on_sink_error
         self._complained: set[str] = set()
 
-    async def run(self, name: str, body: Callable[[], Awaitable[T]]) -> T:
-        """Await *body* as the operation *name*, and tell the sinks."""
+    def begin(self, name: str) -> Operation:
+        """Tell the sinks that the operation *name* has begun. Only the decorator calls this."""
         operation = Operation(name, self.backend)
-        for sink in self._sinks:
-            self._tell(sink, sink.started, operation)
-        token = CURRENT.set(operation)
-        error: BaseException | None = None
-        started = perf_counter()
-        try:
-            return await body()
-        except BaseException as caught:
-            error = caught
-            raise
-        finally:
-            duration = perf_counter() - started
-            CURRENT.reset(token)
-            self._finish(operation, duration, error)
+        for sink, started in self._started:
+            try:
+                started(operation)
+            except Exception as error:  # noqa: BLE001 - whatever a sink raises, the operation goes on
+                self._complain(sink, error)
+        return operation
 
-    def _finish(self, operation: Operation, duration: float, error: BaseException | None) -> None:
+    def end(self, operation: Operation, duration: float, error: BaseException | None) -> None:
+        """Tell the sinks how it ended, after *duration* seconds. Only the decorator calls this."""
         outcome = operation.outcome or ("ok" if error is None else self._outcome_of(error))
-        span = get_current_span().get_span_context()
         event = OperationEvent(
             operation.operation,
             operation.backend,
@@ -88,20 +81,28 @@ class Telemetry:
             duration,
             error,
             operation.attributes,
-            f"{span.trace_id:032x}" if span.trace_flags & 1 else None,
+            _sampled_trace_id(),
         )
-        for sink in self._sinks:
-            self._tell(sink, sink.finished, event)
+        for sink, finished in self._finished:
+            try:
+                finished(event)
+            except Exception as problem:  # noqa: BLE001 - as above
+                self._complain(sink, problem)
 
-    def _tell(self, sink: Sink, method: Callable[[T], None], value: T) -> None:
-        try:
-            method(value)
-        except Exception as error:  # noqa: BLE001 - whatever a sink raises, the operation goes on
-            if self._on_sink_error:
-                self._on_sink_error(sink.name, error)
-            if sink.name not in self._complained:
-                self._complained.add(sink.name)
-                _log.warning("telemetry sink %r failed, further failures are only counted", sink.name, exc_info=error)
+    def _complain(self, sink: str, error: Exception) -> None:
+        if self._on_sink_error:
+            self._on_sink_error(sink, error)
+        if sink not in self._complained:
+            self._complained.add(sink)
+            _log.warning("telemetry sink %r failed, further failures are only counted", sink, exc_info=error)
+
+
+def _sampled_trace_id() -> str | None:
+    span = get_current_span()
+    if span is INVALID_SPAN:  # the usual case, and worth its own line: it saves a third of a microsecond
+        return None
+    context = span.get_span_context()
+    return f"{context.trace_id:032x}" if context.trace_flags & 1 else None
 
 
 class Observed(Protocol):
@@ -132,7 +133,20 @@ def observed(
     async def observe(self: S, /, *args: P.args, **kwargs: P.kwargs) -> T:
         if CURRENT.get() is not None:
             return await method(self, *args, **kwargs)
-        return await self.telemetry.run(name, lambda: method(self, *args, **kwargs))
+        telemetry = self.telemetry
+        operation = telemetry.begin(name)
+        token = CURRENT.set(operation)
+        error: BaseException | None = None
+        started = perf_counter()
+        try:
+            return await method(self, *args, **kwargs)
+        except BaseException as caught:
+            error = caught
+            raise
+        finally:
+            duration = perf_counter() - started
+            CURRENT.reset(token)
+            telemetry.end(operation, duration, error)
 
     observe.__observed__ = name  # type: ignore[attr-defined]  # for the test that looks for methods without it
     return observe

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 from uuid import uuid4
 
@@ -58,14 +59,31 @@ async def test_a_body_that_is_no_json_object_is_refused(client: httpx.AsyncClien
 
 async def test_a_broken_limit_names_field_and_limit_but_no_content(client: httpx.AsyncClient) -> None:
     """What the caller wrote is not sent back."""
-    body = {
-        "revisions": [{"content": "secret prompt", "revision_type": "secret kind"}],
-        "metadata": {"a": "\x00secret"},
-    }
-    answer = await client.post("/api/sessions", json=body)
+    revisions = [{"content": "secret prompt", "revision_type": "secret kind"}, {"content": "secret\x00"}]
+    answer = await client.post("/api/sessions", json={"revisions": revisions})
     problem = check(answer, 422, "invalid-request")
-    assert [error["field"] for error in problem["errors"]] == ["body.revisions.0.revision_type", "body.metadata"]
+    assert [error["field"] for error in problem["errors"]] == ["body.revisions.0.revision_type", "body.revisions.1.content"]
     assert "'initial'" in problem["errors"][0]["limit"]
+    assert "secret" not in answer.text
+
+
+@pytest.mark.parametrize(
+    ("metadata", "complaint"),
+    [
+        ({"a": "secret\x00"}, "metadata holds the character U+0000, which cannot be stored"),
+        ({"a": "secret" * 5000}, "the limit is 16384"),
+        ({"secret": 2**63}, "metadata holds an integer beyond 64 bits"),
+        ({"secret": json.loads("[" * 70 + "]" * 70)}, "metadata is nested deeper than 64 levels"),
+    ],
+)
+async def test_a_document_that_cannot_be_stored_is_named_without_its_content(
+    client: httpx.AsyncClient, metadata: dict[str, object], complaint: str
+) -> None:
+    """The field and what it breaks."""
+    answer = await client.post("/api/sessions", json={"metadata": metadata})
+    problem = check(answer, 422, "invalid-request")
+    assert problem["errors"][0]["field"] == "metadata"
+    assert complaint in problem["errors"][0]["message"]
     assert "secret" not in answer.text
 
 
