@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 import time
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from psycopg.conninfo import conninfo_to_dict
 
 from lift_store.local.postgres import LocalPostgres
 from lift_store.schema import files, migrate
@@ -18,6 +20,7 @@ from lift_store.schema.migrate import MigrationError
 from tests.servers import BINARIES, Database, empty_database
 
 MIGRATIONS = Path(__file__).parents[3] / "migrations"
+SUPABASE = Path(__file__).parents[2] / "tools" / "node_modules" / ".bin" / "supabase"
 
 
 @pytest.fixture(scope="module", params=sorted(BINARIES))
@@ -49,25 +52,9 @@ def describe(dsn: str) -> list[str]:
 
 
 def psql(dsn: str, path: Path) -> None:
-    """Run a file as `psql -v ON_ERROR_STOP=1 -f` does: each statement in a transaction of its own."""
-    with psycopg.connect(dsn, autocommit=True) as connection:
-        connection.execute("set client_min_messages = warning")
-        for statement in split(path.read_text()):
-            connection.execute(statement.encode())
-
-
-def split(text: str) -> list[str]:
-    """Split a file into its statements; our files quote bodies with $$ or $uid$ only, and end lines with the semicolon."""
-    statements, current, quoted = [], "", ""
-    for line in text.splitlines(keepends=True):
-        current += line
-        for mark in ("$uid$", "$$"):
-            if line.count(mark) % 2 and quoted in ("", mark):
-                quoted = "" if quoted else mark
-        if not quoted and line.split("--")[0].rstrip().endswith(";"):
-            statements.append(current)
-            current = ""
-    return statements
+    """Run a file with the real psql: each statement in a transaction of its own."""
+    program = shutil.which("psql") or str(BINARIES[15] / "psql")
+    subprocess.run([program, "-qX", "-v", "ON_ERROR_STOP=1", "-d", dsn, "-f", path], check=True, capture_output=True)
 
 
 def test_up_applies_everything_once(empty: Database) -> None:
@@ -111,6 +98,25 @@ def test_what_psql_set_up_is_the_same_schema_and_is_adopted(empty: Database) -> 
     migrate.down(empty.migrator, to=0)
     migrate.up(empty.migrator)
     assert by_hand == describe(empty.migrator)
+
+
+def test_what_the_supabase_cli_pushed_is_the_same_schema_and_is_adopted(one: Database, tmp_path: Path) -> None:
+    """The real `supabase db push` of migrations/, as a Supabase project would have it; it takes none of the ways back."""
+    if not SUPABASE.exists():
+        pytest.skip("the Supabase CLI is not installed here; ./dev test installs it into tests/tools")
+    psql(one.migrator, MIGRATIONS / "bootstrap" / "plain_postgres.sql")
+    shutil.copytree(MIGRATIONS, tmp_path / "supabase" / "migrations")
+    login = conninfo_to_dict(one.migrator)
+    url = f"postgresql://{login['user']}:{login['password']}@127.0.0.1:{login['port']}/{login['dbname']}?sslmode=disable"
+    node = Path(sys.executable).parent
+    environment = {"HOME": str(tmp_path), "PATH": f"{node}:/usr/bin:/bin", "DO_NOT_TRACK": "1"}
+    push = [SUPABASE, "db", "push", "--remote", url, "--workdir", tmp_path, "--yes"]
+    subprocess.run(push, check=True, capture_output=True, env=environment, timeout=100)
+    pushed = describe(one.migrator)
+    assert migrate.up(one.migrator) == []
+    migrate.down(one.migrator, to=0)
+    migrate.up(one.migrator)
+    assert pushed == describe(one.migrator)
 
 
 def test_an_older_schema_of_psql_is_adopted_and_taken_on(one: Database) -> None:
