@@ -87,9 +87,6 @@ class Settings(BaseSettings):
     database_url: PostgresUrl | None = _variable(
         "DATABASE_URL", "the connection string of the user path, such as postgresql://user:password@host:5432/database"
     )
-    operator_database_url: PostgresUrl | None = _variable(
-        "LIFT_STORE_OPERATOR_DATABASE_URL", "the connection string of the operator's login, as DATABASE_URL"
-    )
     backend_choice: BackendChoice = _variable("LIFT_STORE_BACKEND", "auto, postgres or memory", BackendChoice.AUTO)
 
     supabase_url: WebUrl | None = _variable("SUPABASE_URL", "the project's URL, such as https://project.supabase.co")

@@ -80,7 +80,6 @@ def _settings(local: LocalStack, folder: Path, port: int, operator_port: int) ->
     return Settings.load(
         backend_choice=BackendChoice.POSTGRES,
         database_url=local.app_dsn,
-        operator_database_url=local.operator_dsn,
         supabase_url=None,
         jwt_secret=local.jwt_secret,
         jwks_url=None,

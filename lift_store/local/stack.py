@@ -1,4 +1,4 @@
-"""The whole service on one machine: an embedded PostgreSQL set up as a project's would be, with its logins and secrets."""
+"""The whole service on one machine: an embedded PostgreSQL set up as a project's would be, with its login and secret."""
 
 from __future__ import annotations
 
@@ -21,7 +21,6 @@ from lift_store.schema.logins import ensure_login
 _DATABASE: Final = "lift"
 _MIGRATOR: Final = "lift_migrator"
 _APP: Final = "lift_store_app"
-_OPERATOR: Final = "lift_store_operator"
 
 
 def default_data_dir() -> Path:
@@ -35,7 +34,7 @@ def secret_file(data_dir: Path) -> Path:
 
 
 class LocalStack:
-    """A migrated database in *data_dir* and the logins of the service, from `with` to its end. Raises LocalError, MigrationError.
+    """A migrated database in *data_dir* and the login of the service, from `with` to its end. Raises LocalError, MigrationError.
 
     Passwords of logins are made anew at each start and kept nowhere; the JWT secret is made once, so that tokens outlive a restart.
     """
@@ -45,7 +44,6 @@ class LocalStack:
         self._exit = ExitStack()
         self.jwt_secret = ""
         self.app_dsn = ""
-        self.operator_dsn = ""
         self.migrated: list[str] = []
 
     def __enter__(self) -> Self:
@@ -77,9 +75,7 @@ class LocalStack:
                 connection.execute(sql.SQL("create database {} owner {}").format(*names))
         self.migrated = migrate.up(server.dsn(_MIGRATOR, _DATABASE, password))
         ensure_login(admin, _APP, password, "lift_app")
-        ensure_login(admin, _OPERATOR, password, "lift_operator")
         self.app_dsn = server.dsn(_APP, _DATABASE, password)
-        self.operator_dsn = server.dsn(_OPERATOR, _DATABASE, password)
 
 
 def _secret(file: Path) -> str:

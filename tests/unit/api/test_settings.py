@@ -54,7 +54,6 @@ def test_overrides_win_over_the_environment(environment: pytest.MonkeyPatch) -> 
     ("name", "value"),
     [
         ("DATABASE_URL", "hunter2"),
-        ("LIFT_STORE_OPERATOR_DATABASE_URL", "hunter2"),
         ("LIFT_STORE_BACKEND", "sqlite"),
         ("SUPABASE_URL", "project.supabase.co"),
         ("SUPABASE_JWT_SECRET", "hunter2"),

@@ -1,0 +1,70 @@
+"""What README and docs say is true: their code runs, their tables are those of the code."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import psycopg
+
+from lift_store.local.postgres import LocalPostgres
+from lift_store.schema import migrate
+from lift_store.settings import Settings
+from tests.servers import Database, empty_database
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_the_example_of_the_readme_runs(database: Database) -> None:
+    """As written, on a real database."""
+    code = re.search(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+    assert code is not None
+    assert len([line for line in code[1].splitlines() if line and not line.startswith(("import", "from"))]) <= 12
+    answer = subprocess.run(
+        [sys.executable, "-c", code[1]],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={"PATH": os.environ["PATH"], "DATABASE_URL": database.app},
+    )
+    assert answer.returncode == 0, answer.stderr
+    assert "finalized" in answer.stdout
+
+
+def test_the_logins_of_the_docs_can_be_made(server: LocalPostgres) -> None:
+    """The statements for plain PostgreSQL, by the migrating role's superior."""
+    database = empty_database(server)
+    migrate.up(database.migrator)
+    text = (ROOT / "docs" / "DATABASE.md").read_text()
+    statements = "\n".join(line for line in text.splitlines() if re.match(r"    (create|alter|grant) ", line))
+    with psycopg.connect(database.admin) as connection:
+        connection.execute(re.sub(r"\b(app|operator)\b(?= |;)", r"docs_\1", statements).encode())
+        members = connection.execute("select pg_has_role('docs_app', 'authenticated', 'member')").fetchone()
+        connection.rollback()
+    assert members == (True,)
+
+
+def test_the_table_of_variables_is_that_of_the_code() -> None:
+    """Each variable, with what it takes."""
+    rows = re.findall(r"^\| ([A-Z_]+) \| (.*?) \|", (ROOT / "docs" / "CONFIGURATION.md").read_text(), re.MULTILINE)
+    assert rows == [(field.validation_alias, field.description) for field in Settings.model_fields.values()]
+
+
+def test_every_dependency_has_its_reason() -> None:
+    """In docs/DEPENDENCIES.md, by name."""
+    reasons = (ROOT / "docs" / "DEPENDENCIES.md").read_text()
+    project = (ROOT / "pyproject.toml").read_text()
+    declared = set(re.findall(r'^  "([a-z][a-z0-9-]+)(?:\[[a-z,]+\])?[><]', project, re.MULTILINE))
+    declared |= set(re.findall(r'[\[ ]"([a-z][a-z0-9-]+)(?:\[[a-z,]+\])?[><]', project))
+    assert len(declared) > 20
+    assert {name for name in declared - {"lift-store"} if name not in reasons} == set()
+
+
+def test_links_of_the_readme_lead_somewhere() -> None:
+    """Files that are there."""
+    for page in (ROOT / "README.md", *(ROOT / "docs").glob("*.md")):
+        for target in re.findall(r"\]\((?!http)([^)#]+)", page.read_text()):
+            assert (page.parent / target).exists(), f"{page.name}: {target}"
