@@ -9,7 +9,6 @@ from lift_store import catalog
 from lift_store.errors import Outcome
 from lift_store.models import SessionStatus
 from lift_store.protocol import Operation
-from lift_telemetry.event import Operation as Running
 from lift_telemetry.event import OperationEvent
 from lift_telemetry.instruments import Instruments
 
@@ -26,9 +25,6 @@ class BusinessSink:
             str(Operation.UPDATE): self._closed,
             str(Operation.ADD_RESOLUTION): self._resolved,
         }
-
-    def started(self, operation: Running) -> None:
-        """Count nothing yet."""
 
     def finished(self, event: OperationEvent) -> None:
         """Count what the operation did, once."""

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Mapping
 from time import perf_counter
 from types import TracebackType
 from typing import Any, Final, LiteralString, NoReturn, Self
@@ -145,17 +144,21 @@ class PostgresSessionStore:
     async def fetch_one(self, statement: LiteralString, *params: object) -> Any:
         """Run one statement within the operation's deadline and return the first column of its first row."""
         try:
-            async with asyncio.timeout(self._operation_timeout), self._connection() as connection:
-                cursor = await connection.execute(statement, params, prepare=self._prepare)
-                row = await cursor.fetchone()
-                return row[0] if row else None
+            async with asyncio.timeout(self._operation_timeout):
+                connection = await self._acquire()
+                try:
+                    cursor = await connection.execute(statement, params, prepare=self._prepare)
+                    row = await cursor.fetchone()
+                finally:
+                    self._in_use -= 1
+                    await self._pool.putconn(connection)
         except TimeoutError:
             raise DeadlineError(f"no answer from the database within {self._operation_timeout:g} s") from None
         except psycopg.Error as error:
             _raise_refusal(error)
+        return row[0] if row else None
 
-    @asynccontextmanager
-    async def _connection(self) -> AsyncIterator[psycopg.AsyncConnection]:
+    async def _acquire(self) -> psycopg.AsyncConnection:
         started = perf_counter()
         self._pending += 1
         try:
@@ -166,11 +169,7 @@ class PostgresSessionStore:
             self._pending -= 1
             self._observe_acquire(perf_counter() - started)
         self._in_use += 1
-        try:
-            yield connection
-        finally:
-            self._in_use -= 1
-            await self._pool.putconn(connection)
+        return connection
 
     def _no_connection(self, error: Exception) -> StoreError:
         self._timeouts += isinstance(error, PoolTimeout)

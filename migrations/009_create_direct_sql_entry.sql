@@ -3,7 +3,7 @@
 -- takes them back too, with the (sub)transaction. So nothing outlives the function, in a pipeline, an open transaction or behind a
 -- transaction pooler. (A SET clause for the claims as well would need a superuser to create it.)
 -- A member of lift_app may name any user, by design: its statements are the nine below. Both forms of the claims are set, since
--- auth.uid() reads the one or the other.
+-- auth.uid() reads the one or the other; by assignment, since PL/pgSQL evaluates that itself, and a PERFORM is a query.
 
 -- checking a body would first take on the role of its SET clause, which the migrating role need not be able to
 set check_function_bodies = off;
@@ -12,11 +12,12 @@ create function lift_private.session_create(claims jsonb, session jsonb, operati
 language plpgsql volatile
 set role = 'authenticated' set search_path = '' as $$
 declare
+  taken text;
   answer jsonb;
 begin
-  perform set_config('request.jwt.claims', claims::text, true), set_config('request.jwt.claim.sub', claims ->> 'sub', true);
+  taken := set_config('request.jwt.claims', claims::text, true) || set_config('request.jwt.claim.sub', claims ->> 'sub', true);
   answer := public.session_create(session, operation_id, context);
-  perform set_config('request.jwt.claims', '', true), set_config('request.jwt.claim.sub', '', true);
+  taken := set_config('request.jwt.claims', '', true) || set_config('request.jwt.claim.sub', '', true);
   return answer;
 end $$;
 
@@ -24,11 +25,12 @@ create function lift_private.session_get(claims jsonb, session_id uuid, context 
 language plpgsql volatile
 set role = 'authenticated' set search_path = '' as $$
 declare
+  taken text;
   answer jsonb;
 begin
-  perform set_config('request.jwt.claims', claims::text, true), set_config('request.jwt.claim.sub', claims ->> 'sub', true);
+  taken := set_config('request.jwt.claims', claims::text, true) || set_config('request.jwt.claim.sub', claims ->> 'sub', true);
   answer := public.session_get(session_id, context);
-  perform set_config('request.jwt.claims', '', true), set_config('request.jwt.claim.sub', '', true);
+  taken := set_config('request.jwt.claims', '', true) || set_config('request.jwt.claim.sub', '', true);
   return answer;
 end $$;
 
@@ -36,11 +38,12 @@ create function lift_private.session_update(claims jsonb, session_id uuid, versi
 language plpgsql volatile
 set role = 'authenticated' set search_path = '' as $$
 declare
+  taken text;
   answer jsonb;
 begin
-  perform set_config('request.jwt.claims', claims::text, true), set_config('request.jwt.claim.sub', claims ->> 'sub', true);
+  taken := set_config('request.jwt.claims', claims::text, true) || set_config('request.jwt.claim.sub', claims ->> 'sub', true);
   answer := public.session_update(session_id, version, status, metadata, operation_id, context);
-  perform set_config('request.jwt.claims', '', true), set_config('request.jwt.claim.sub', '', true);
+  taken := set_config('request.jwt.claims', '', true) || set_config('request.jwt.claim.sub', '', true);
   return answer;
 end $$;
 
@@ -48,11 +51,12 @@ create function lift_private.session_delete(claims jsonb, session_id uuid, opera
 language plpgsql volatile
 set role = 'authenticated' set search_path = '' as $$
 declare
+  taken text;
   answer jsonb;
 begin
-  perform set_config('request.jwt.claims', claims::text, true), set_config('request.jwt.claim.sub', claims ->> 'sub', true);
+  taken := set_config('request.jwt.claims', claims::text, true) || set_config('request.jwt.claim.sub', claims ->> 'sub', true);
   answer := public.session_delete(session_id, operation_id, context);
-  perform set_config('request.jwt.claims', '', true), set_config('request.jwt.claim.sub', '', true);
+  taken := set_config('request.jwt.claims', '', true) || set_config('request.jwt.claim.sub', '', true);
   return answer;
 end $$;
 
@@ -60,11 +64,12 @@ create function lift_private.session_list_active(claims jsonb, max_items integer
 language plpgsql volatile
 set role = 'authenticated' set search_path = '' as $$
 declare
+  taken text;
   answer jsonb;
 begin
-  perform set_config('request.jwt.claims', claims::text, true), set_config('request.jwt.claim.sub', claims ->> 'sub', true);
+  taken := set_config('request.jwt.claims', claims::text, true) || set_config('request.jwt.claim.sub', claims ->> 'sub', true);
   answer := public.session_list_active(max_items, cursor, context);
-  perform set_config('request.jwt.claims', '', true), set_config('request.jwt.claim.sub', '', true);
+  taken := set_config('request.jwt.claims', '', true) || set_config('request.jwt.claim.sub', '', true);
   return answer;
 end $$;
 
@@ -72,11 +77,12 @@ create function lift_private.session_list_all(claims jsonb, status text, max_ite
 language plpgsql volatile
 set role = 'authenticated' set search_path = '' as $$
 declare
+  taken text;
   answer jsonb;
 begin
-  perform set_config('request.jwt.claims', claims::text, true), set_config('request.jwt.claim.sub', claims ->> 'sub', true);
+  taken := set_config('request.jwt.claims', claims::text, true) || set_config('request.jwt.claim.sub', claims ->> 'sub', true);
   answer := public.session_list_all(status, max_items, cursor, context);
-  perform set_config('request.jwt.claims', '', true), set_config('request.jwt.claim.sub', '', true);
+  taken := set_config('request.jwt.claims', '', true) || set_config('request.jwt.claim.sub', '', true);
   return answer;
 end $$;
 
@@ -84,11 +90,12 @@ create function lift_private.session_add_revision(claims jsonb, session_id uuid,
 language plpgsql volatile
 set role = 'authenticated' set search_path = '' as $$
 declare
+  taken text;
   answer jsonb;
 begin
-  perform set_config('request.jwt.claims', claims::text, true), set_config('request.jwt.claim.sub', claims ->> 'sub', true);
+  taken := set_config('request.jwt.claims', claims::text, true) || set_config('request.jwt.claim.sub', claims ->> 'sub', true);
   answer := public.session_add_revision(session_id, revision, operation_id, context);
-  perform set_config('request.jwt.claims', '', true), set_config('request.jwt.claim.sub', '', true);
+  taken := set_config('request.jwt.claims', '', true) || set_config('request.jwt.claim.sub', '', true);
   return answer;
 end $$;
 
@@ -96,11 +103,12 @@ create function lift_private.session_add_draft(claims jsonb, session_id uuid, dr
 language plpgsql volatile
 set role = 'authenticated' set search_path = '' as $$
 declare
+  taken text;
   answer jsonb;
 begin
-  perform set_config('request.jwt.claims', claims::text, true), set_config('request.jwt.claim.sub', claims ->> 'sub', true);
+  taken := set_config('request.jwt.claims', claims::text, true) || set_config('request.jwt.claim.sub', claims ->> 'sub', true);
   answer := public.session_add_draft(session_id, draft, operation_id, context);
-  perform set_config('request.jwt.claims', '', true), set_config('request.jwt.claim.sub', '', true);
+  taken := set_config('request.jwt.claims', '', true) || set_config('request.jwt.claim.sub', '', true);
   return answer;
 end $$;
 
@@ -108,11 +116,12 @@ create function lift_private.session_add_resolution(claims jsonb, session_id uui
 language plpgsql volatile
 set role = 'authenticated' set search_path = '' as $$
 declare
+  taken text;
   answer jsonb;
 begin
-  perform set_config('request.jwt.claims', claims::text, true), set_config('request.jwt.claim.sub', claims ->> 'sub', true);
+  taken := set_config('request.jwt.claims', claims::text, true) || set_config('request.jwt.claim.sub', claims ->> 'sub', true);
   answer := public.session_add_resolution(session_id, resolution, operation_id, context);
-  perform set_config('request.jwt.claims', '', true), set_config('request.jwt.claim.sub', '', true);
+  taken := set_config('request.jwt.claims', '', true) || set_config('request.jwt.claim.sub', '', true);
   return answer;
 end $$;
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import functools
 import inspect
 import logging
+from collections import defaultdict
 from collections.abc import Callable, Coroutine, Sequence
+from threading import Lock
 from time import perf_counter
 from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
 
@@ -27,12 +29,8 @@ class Sink(Protocol):
         """The label of its errors."""
         ...
 
-    def started(self, operation: Operation) -> None:
-        """Take note that an operation has begun."""
-        ...
-
     def finished(self, event: OperationEvent) -> None:
-        """Take note of how it ended."""
+        """Take note of an operation that has ended."""
         ...
 
 
@@ -53,25 +51,28 @@ class Telemetry:
         on_sink_error: Callable[[str, BaseException], None] | None = None,
     ) -> None:
         self.backend = str(backend)
-        self._started = [(sink.name, sink.started) for sink in sinks]
         self._finished = [(sink.name, sink.finished) for sink in sinks]
         self._outcome_of = outcome_of
         self._is_failure = is_failure
         self._on_sink_error = on_sink_error
         self._complained: set[str] = set()
+        self._running: defaultdict[str, int] = defaultdict(int)
+        self._lock = Lock()
+
+    def in_flight(self, name: str) -> int:
+        """Return how many operations *name* have begun and not yet ended."""
+        return self._running[name]
 
     def begin(self, name: str) -> Operation:
-        """Tell the sinks that the operation *name* has begun. Only the decorator calls this."""
-        operation = Operation(name, self.backend)
-        for sink, started in self._started:
-            try:
-                started(operation)
-            except Exception as error:  # noqa: BLE001 - whatever a sink raises, the operation goes on
-                self._complain(sink, error)
-        return operation
+        """Take note that the operation *name* has begun. Only the decorator calls this."""
+        with self._lock:
+            self._running[name] += 1
+        return Operation(name, self.backend)
 
     def end(self, operation: Operation, duration: float, error: BaseException | None) -> None:
         """Tell the sinks how it ended, after *duration* seconds. Only the decorator calls this."""
+        with self._lock:
+            self._running[operation.operation] -= 1
         outcome = operation.outcome or ("ok" if error is None else self._outcome_of(error))
         event = OperationEvent(
             operation.operation,
@@ -86,7 +87,7 @@ class Telemetry:
         for sink, finished in self._finished:
             try:
                 finished(event)
-            except Exception as problem:  # noqa: BLE001 - as above
+            except Exception as problem:  # noqa: BLE001 - whatever a sink raises, the operation goes on
                 self._complain(sink, problem)
 
     def _complain(self, sink: str, error: Exception) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import structlog
 
-from lift_telemetry.event import Operation, OperationEvent
+from lift_telemetry.event import OperationEvent
 
 _log = structlog.stdlib.get_logger("lift_telemetry.operations")
 
@@ -16,9 +16,6 @@ class LogSink:
 
     def __init__(self, *, slow: float = 1.0) -> None:
         self._slow = slow
-
-    def started(self, operation: Operation) -> None:
-        """Log nothing yet."""
 
     def finished(self, event: OperationEvent) -> None:
         """Log the operation if somebody should look at it: the error's type, never its text, which may quote a user."""

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
-from threading import Lock
 from typing import Any
 
-from lift_telemetry.event import Operation, OperationEvent
+from lift_telemetry.event import OperationEvent
 from lift_telemetry.instruments import Instruments
 from lift_telemetry.metric import Metric
 
@@ -17,36 +15,24 @@ _Bound = tuple[Callable[[], None], Callable[..., Any]]
 class PrometheusSink:
     """Counts and times operations.
 
-    *duration* has the labels backend, operation and result, *total* backend, operation and outcome, *in_flight* operation, *denials*
+    *duration* has the labels backend, operation and result, *total* backend, operation and outcome, *denials*
     operation and kind: it counts operations whose attribute `denial_kind` is set.
     """
 
     name = "prometheus"
 
-    def __init__(self, instruments: Instruments, *, duration: Metric, total: Metric, in_flight: Metric, denials: Metric) -> None:
+    def __init__(self, instruments: Instruments, *, duration: Metric, total: Metric, denials: Metric) -> None:
         self._child = instruments.child
         self._duration = duration
         self._total = total
         self._denials = denials
         # looking a child up by its labels costs as much as counting, so each is looked up once
         self._bound: dict[tuple[str, ...], _Bound] = {}
-        # counted here and read at the scrape, at a third of what two writes to the gauge cost
-        self._running = dict.fromkeys(in_flight.labels[0].values or (), 0)
-        self._lock = Lock()
-        for operation in self._running:
-            self._child(in_flight, operation).set_function(partial(self._running.__getitem__, operation))
-
-    def started(self, operation: Operation) -> None:
-        """Raise the operations in flight."""
-        with self._lock:
-            self._running[operation.operation] += 1
 
     def finished(self, event: OperationEvent) -> None:
         """Count the outcome and observe the duration, with the trace as exemplar where it is sampled."""
         key = event[:3]  # operation, backend and outcome
         count, observe = self._bound.get(key) or self._bind(*key)
-        with self._lock:
-            self._running[event.operation] -= 1
         count()
         # an exemplar's 40 characters are well within the 128 that it may have
         observe(event.duration, {"trace_id": event.trace_id} if event.trace_id else None)

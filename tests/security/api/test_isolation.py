@@ -12,6 +12,7 @@ from prometheus_client import CollectorRegistry
 from lift_store.api.app import create_app
 from lift_store.factory import build_store
 from lift_store.settings import Settings
+from tests.servers import Database
 from tests.unit.api.tokens import SECRET, hs256, token
 
 if TYPE_CHECKING:
@@ -32,10 +33,10 @@ ATTEMPTS: list[tuple[str, str, dict[str, str], Any]] = [
 OWN = ("x-request-id", "date")
 
 
-@pytest.fixture
-async def client(registry: CollectorRegistry) -> AsyncIterator[httpx.AsyncClient]:
-    """Give a client without a token."""
-    settings = Settings.load(backend_choice="memory", jwt_secret=SECRET)
+@pytest.fixture(params=["memory", "postgres"])
+async def client(request: pytest.FixtureRequest, registry: CollectorRegistry, database: Database) -> AsyncIterator[httpx.AsyncClient]:
+    """Give a client without a token, of the API over each store."""
+    settings = Settings.load(backend_choice=request.param, database_url=database.app, jwt_secret=SECRET)
     async with build_store(settings, registry) as store:
         app = create_app(store, verifier=hs256(), settings=settings, registry=registry)
         async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://api") as made:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from prometheus_client import CollectorRegistry
 
-from lift_telemetry import Instruments, Kind, Label, Metric, Operation, OperationEvent, PrometheusSink, Sink, Telemetry
+from lift_telemetry import Instruments, Kind, Label, Metric, OperationEvent, PrometheusSink, Sink, Telemetry
 
 OPERATION = Label("operation", ("fetch", "store"))
 BACKEND = Label("backend", ("disk", "net"))
@@ -33,12 +33,7 @@ class Recorder:
     """A sink that keeps what it was told."""
 
     name: str = "recorder"
-    begun: list[str] = field(default_factory=list)
     events: list[OperationEvent] = field(default_factory=list)
-
-    def started(self, operation: Operation) -> None:
-        """Keep the name."""
-        self.begun.append(operation.operation)
 
     def finished(self, event: OperationEvent) -> None:
         """Keep the event."""
@@ -53,4 +48,4 @@ def telemetry_of(*sinks: Sink) -> Telemetry:
 def prometheus_on(registry: CollectorRegistry) -> PrometheusSink:
     """Return the Prometheus sink of the small catalog on *registry*."""
     instruments = Instruments(CATALOG, registry, fixed={"backend": ("disk",)})
-    return PrometheusSink(instruments, duration=DURATION, total=TOTAL, in_flight=IN_FLIGHT, denials=DENIALS)
+    return PrometheusSink(instruments, duration=DURATION, total=TOTAL, denials=DENIALS)

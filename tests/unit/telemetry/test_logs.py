@@ -16,7 +16,7 @@ import structlog
 from prometheus_client import CollectorRegistry, Histogram
 from structlog.testing import capture_logs
 
-from lift_telemetry import Operation, OperationEvent
+from lift_telemetry import OperationEvent
 from lift_telemetry.logs import configure_logging
 from lift_telemetry.loop_lag import LoopLag
 from lift_telemetry.sinks.logs import LogSink
@@ -133,7 +133,6 @@ def test_failed_and_slow_operations_are_logged_without_the_errors_text(
     """The rest is what metrics are for."""
     sink = LogSink(slow=1.0)
     with capture_logs() as logs:
-        sink.started(Operation("fetch", "disk"))
         sink.finished(event(**changes))
     assert [(line["event"], line["log_level"], line["error"]) for line in logs] == expected
     assert "secret" not in str(logs)

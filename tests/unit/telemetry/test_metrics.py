@@ -10,7 +10,6 @@ import pytest
 from prometheus_client import CollectorRegistry, Counter
 
 from lift_telemetry import Instruments, Kind, Label, Metric, OperationEvent, PoolCollector, PoolSnapshot
-from lift_telemetry.event import Operation
 from lift_telemetry.exposition import render
 from tests.unit.telemetry.demo import CATALOG, DURATION, LATER, OPEN, TOTAL, prometheus_on
 
@@ -58,19 +57,15 @@ def test_traffic_of_known_labels_adds_no_series(registry: CollectorRegistry) -> 
     """Values change, the set of series does not."""
     sink = prometheus_on(registry)
     before = series(registry).keys()
-    sink.started(Operation("fetch", "disk"))
     sink.finished(event())
     assert series(registry).keys() == before
 
 
 def test_an_event_is_counted_and_timed(registry: CollectorRegistry) -> None:
-    """Any outcome but ok is result=error; the operation is no longer in flight."""
+    """Any outcome but ok is result=error."""
     sink = prometheus_on(registry)
-    sink.started(Operation("fetch", "disk"))
-    assert registry.get_sample_value("demo_in_flight", {"operation": "fetch"}) == 1
     sink.finished(event(outcome="missing", duration=0.05))
     labels = {"backend": "disk", "operation": "fetch"}
-    assert registry.get_sample_value("demo_in_flight", {"operation": "fetch"}) == 0
     assert registry.get_sample_value("demo_total", {**labels, "outcome": "missing"}) == 1
     assert registry.get_sample_value("demo_seconds_bucket", {**labels, "result": "error", "le": "0.01"}) == 0
     assert registry.get_sample_value("demo_seconds_bucket", {**labels, "result": "error", "le": "0.1"}) == 1
