@@ -13,8 +13,9 @@ request_id: ContextVar[str | None] = ContextVar("lift_store_request_id", default
 
 def operation_context() -> str | None:
     """Return the `context` argument of the SQL functions as JSON: W3C traceparent and request id; None without either."""
-    span, request = trace.get_current_span().get_span_context(), request_id.get()
-    if not span.is_valid:
+    current, request = trace.get_current_span(), request_id.get()
+    if current is trace.INVALID_SPAN:
         return json.dumps({"request_id": request}) if request else None
+    span = current.get_span_context()
     traceparent = f"00-{span.trace_id:032x}-{span.span_id:016x}-{span.trace_flags:02x}"
     return json.dumps({"traceparent": traceparent, **({"request_id": request} if request else {})})
