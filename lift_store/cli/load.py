@@ -13,12 +13,12 @@ from rich.console import Console
 from rich.progress import Progress
 
 from lift_store.cli.loadgen import LoadReport, run
-from lift_store.cli.options import DataDir, jwt_secret, parse_duration
+from lift_store.cli.options import DEFAULT_URL, DataDir, jwt_secret, parse_duration
 from lift_store.local.token import mint
 
 
 def loadgen(
-    url: Annotated[str, typer.Option(help="Where the API answers.")] = "http://127.0.0.1:8000",
+    url: Annotated[str, typer.Option(help="Where the API answers.")] = DEFAULT_URL,
     users: Annotated[int, typer.Option(min=1, max=10_000, help="Users at work at once.")] = 20,
     duration: Annotated[str, typer.Option(help="For how long: a number with s, m, h or d.")] = "30s",
     check: Annotated[bool, typer.Option("--check", help="Exit with 1 where an operation failed or missed its objective.")] = False,

@@ -10,6 +10,8 @@ from typing import Annotated
 
 import typer
 
+DEFAULT_URL = "http://127.0.0.1:8000"
+"""Where `up` and `serve` answer unless told otherwise."""
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 
 

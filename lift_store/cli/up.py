@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import shlex
+import shutil
 import signal
 import socket
 import sys
@@ -16,7 +18,7 @@ import typer
 from rich.console import Console
 
 from lift_store.api.serve import run
-from lift_store.cli.options import DataDir
+from lift_store.cli.options import DEFAULT_URL, DataDir
 from lift_store.local import prometheus
 from lift_store.local.process import LocalError
 from lift_store.local.stack import LocalStack, default_data_dir
@@ -92,6 +94,14 @@ def _settings(local: LocalStack, folder: Path, port: int, operator_port: int) ->
     )
 
 
+def _loadgen(folder: Path, url: str) -> str:
+    """Return a command that works as pasted: with our own path where that is not the one that the shell would find."""
+    program = "lift-store" if shutil.which("lift-store") == sys.argv[0] else sys.argv[0]
+    where = "" if folder == default_data_dir() else f" --data-dir {shlex.quote(str(folder))}"
+    address = "" if url == DEFAULT_URL else f" --url {url}"
+    return f"{shlex.quote(program)} loadgen --users 20 --duration 30s{address}{where}"
+
+
 def _banner(local: LocalStack, folder: Path, port: int, operator_port: int, scraped: str | None) -> str:
     token = mint(local.jwt_secret, _DEMO_USER)
     url = f"http://127.0.0.1:{port}"
@@ -106,6 +116,9 @@ Store a session, as a demonstration user (the token is valid for 12 hours):
 
 curl -sS {url}/api/sessions -H 'Content-Type: application/json' -H 'Authorization: Bearer {token}' -d '{_SESSION}'
 
-Work on it as many users would:  lift-store loadgen --users 20 --duration 30s
+Work on it as many users would:
+
+{_loadgen(folder, url)}
+
 Ctrl-C stops everything; the data stays.
 """
