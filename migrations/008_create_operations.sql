@@ -19,7 +19,8 @@ create table lift_private.operations (
   answer jsonb,  -- null only until the transaction that claimed it ends
   context jsonb,
   created_at timestamptz not null default now(),
-  constraint operations_pkey primary key (user_id, operation_id)
+  constraint operations_pkey primary key (user_id, operation_id),
+  constraint operations_context_size check (pg_column_size(context) <= 4096)  -- a trace and a request id, not a place to store things
 ) with (fillfactor = 50);  -- each row is updated once, by its answer
 alter table lift_private.operations owner to lift_owner;
 revoke all on table lift_private.operations from public, anon, authenticated, service_role;
