@@ -100,7 +100,7 @@ def test_the_database_is_told_the_trace_and_the_request() -> None:
     try:
         with TracerProvider().get_tracer("test").start_as_current_span("request") as span:
             context = span.get_span_context()
-            expected = f'"traceparent": "00-{context.trace_id:032x}-{context.span_id:016x}-01"'
+            expected = f'"traceparent": "00-{context.trace_id:032x}-{context.span_id:016x}-{context.trace_flags:02x}"'
             assert operation_context() == f'{{{expected}, "request_id": "r-1"}}'
         assert operation_context() == '{"request_id": "r-1"}'
     finally:
