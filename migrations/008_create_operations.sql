@@ -99,17 +99,18 @@ begin
 end $$;
 alter function lift.remember(uuid, jsonb) owner to lift_owner;
 
--- The answer of an append. Where nothing was stored, the session is closed, or not there.
+-- The answer of an append. Where nothing was stored, the session is closed, or was not there when it was looked for; it may have come
+-- since.
 create function lift.appended(uid uuid, session_id uuid, stored boolean, operation_id uuid) returns jsonb
 language plpgsql volatile set search_path = '' as $$
 declare
   session lift.sessions;
 begin
   select s.* into session from lift.sessions s where s.user_id = uid and s.session_id = appended.session_id;
-  if found and not stored then
+  if not stored and session.status in ('finalized', 'abandoned') then
     raise sqlstate 'PT409' using message = format('the session is %s; its history is closed', session.status), hint = 'closed';
   end if;
-  return lift.remember(operation_id, jsonb_build_object('session', case when found then to_jsonb(session) end));
+  return lift.remember(operation_id, jsonb_build_object('session', case when found and stored then to_jsonb(session) end));
 end $$;
 alter function lift.appended(uuid, uuid, boolean, uuid) owner to lift_owner;
 
@@ -199,17 +200,22 @@ declare
   uid uuid := lift.caller();
   earlier jsonb := lift.recall(operation_id, 'create', session, context);
   id uuid := coalesce((session ->> 'session_id')::uuid, gen_random_uuid());
+  taken bigint;
 begin
   if earlier is not null then
     return earlier;
   end if;
-  insert into lift.sessions (user_id, session_id, source, metadata)
-  values (uid, id, coalesce(session ->> 'source', 'prompt'), coalesce(session -> 'metadata', '{}'))
-  on conflict do nothing;
-  if not found then
-    raise sqlstate 'PT409' using message = 'you have a session of that id already', hint = 'already_exists',
-      detail = (select jsonb_build_object('actual_version', s.version) from lift.sessions s where s.user_id = uid and s.session_id = id);
-  end if;
+  loop  -- again where the session in the way was deleted before it could be looked at
+    insert into lift.sessions (user_id, session_id, source, metadata)
+    values (uid, id, coalesce(session ->> 'source', 'prompt'), coalesce(session -> 'metadata', '{}'))
+    on conflict do nothing;
+    exit when found;
+    select s.version into taken from lift.sessions s where s.user_id = uid and s.session_id = id;
+    if found then
+      raise sqlstate 'PT409' using message = 'you have a session of that id already', hint = 'already_exists',
+        detail = jsonb_build_object('actual_version', taken);
+    end if;
+  end loop;
   perform lift.insert_revision(uid, id, child) from jsonb_array_elements(session -> 'revisions') child;
   perform lift.insert_draft(uid, id, child) from jsonb_array_elements(session -> 'ir_drafts') child;
   perform lift.insert_resolution(uid, id, child) from jsonb_array_elements(session -> 'pending_resolutions') child;
@@ -263,23 +269,23 @@ begin
   if status is null and metadata is null then
     raise sqlstate 'PT400' using message = 'nothing to set: give status, metadata, or both', hint = 'nothing_to_set';
   end if;
-  update lift.sessions s
-  set status = coalesce(session_update.status, s.status), metadata = coalesce(session_update.metadata, s.metadata)
-  where s.user_id = uid and s.session_id = session_update.session_id and s.version = session_update.version
-    and (session_update.status is null or s.status not in ('finalized', 'abandoned'))
-  returning s.* into session;
+  -- locked first, so that what is checked is what is written
+  select s.* into session from lift.sessions s
+  where s.user_id = uid and s.session_id = session_update.session_id for no key update;
   if not found then
-    select s.* into session from lift.sessions s where s.user_id = uid and s.session_id = session_update.session_id;
-    if not found then
-      return lift.remember(operation_id, '{"session": null}');
-    elsif session.version <> session_update.version then
-      raise sqlstate 'PT409' using
-        message = format('the session is at version %s, not %s; read it again', session.version, session_update.version),
-        hint = 'stale_version', detail = jsonb_build_object('actual_version', session.version);
-    end if;
+    return lift.remember(operation_id, '{"session": null}');
+  elsif session.version is distinct from session_update.version then
+    raise sqlstate 'PT409' using
+      message = format('the session is at version %s, not %s; read it again', session.version, session_update.version),
+      hint = 'stale_version', detail = jsonb_build_object('actual_version', session.version);
+  elsif status is not null and session.status in ('finalized', 'abandoned') then
     raise sqlstate 'PT409' using
       message = format('the session is %s; its status can no longer change', session.status), hint = 'closed';
   end if;
+  update lift.sessions s
+  set status = coalesce(session_update.status, s.status), metadata = coalesce(session_update.metadata, s.metadata)
+  where s.user_id = uid and s.session_id = session_update.session_id
+  returning s.* into session;
   return lift.remember(operation_id, jsonb_build_object('session', to_jsonb(session)));
 end $$;
 alter function public.session_update(uuid, bigint, text, jsonb, uuid, jsonb) owner to lift_owner;
