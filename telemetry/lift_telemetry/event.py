@@ -25,21 +25,26 @@ class OperationEvent(NamedTuple):
 
 
 class Operation:
-    """An operation under way. Its body may set *outcome* (None: decided by how the call ends) and add to *attributes*."""
+    """An operation under way. Its body may set *outcome* (None: decided by how the call ends) and add to *attributes*.
 
-    __slots__ = ("attributes", "backend", "operation", "outcome")
+    *ended* is set by the decorator: a task that the operation started, and that outlives it, still has it in its context.
+    """
+
+    __slots__ = ("attributes", "backend", "ended", "operation", "outcome")
 
     def __init__(self, operation: str, backend: str) -> None:
         self.operation = operation
         self.backend = backend
         self.outcome: str | None = None
         self.attributes: dict[str, Any] = {}
+        self.ended = False
 
 
 CURRENT: ContextVar[Operation | None] = ContextVar("lift_telemetry_operation", default=None)
-"""The operation under way in this task; set by the decorator alone."""
+"""The operation that this task belongs to, which may have ended; set by the decorator alone."""
 
 
 def current_operation() -> Operation | None:
     """Return the operation under way in this task, or None outside of one."""
-    return CURRENT.get()
+    operation = CURRENT.get()
+    return None if operation is None or operation.ended else operation

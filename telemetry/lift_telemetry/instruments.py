@@ -31,6 +31,7 @@ class Instruments:
         fixed: Mapping[str, tuple[str, ...]] | None = None,
         collected: frozenset[str] = frozenset(),
     ) -> None:
+        self._registry = registry
         self._fixed = fixed or {}
         self._families: dict[str, Any] = {}
         self._metrics: dict[str, Metric] = {}
@@ -38,7 +39,7 @@ class Instruments:
         for metric in catalog:
             if metric.name not in collected:
                 self._metrics[metric.name] = metric
-                self._families[metric.name] = self._family(metric, registry)
+                self._families[metric.name] = self._family(metric)
                 self._start(metric)
 
     def child(self, metric: Metric, *values: str) -> Any:
@@ -53,10 +54,11 @@ class Instruments:
             child = self._children[key] = self._make(metric.name, values)
             return child
 
-    def _family(self, metric: Metric, registry: CollectorRegistry) -> Any:
+    def _family(self, metric: Metric) -> Any:
         more = {"buckets": metric.buckets} if metric.kind is Kind.HISTOGRAM else {}
         names = [label.name for label in metric.labels]
-        # without labels prometheus_client would export 0 at once, whatever starts_at_zero says
+        # without labels prometheus_client exports 0 at once, so what must be absent until measured is registered then
+        registry = self._registry if names or metric.starts_at_zero else None
         return _CLASSES[metric.kind](metric.name, metric.help, names, registry=registry, **more)
 
     def _values(self, metric: Metric) -> list[tuple[str, ...] | None]:
@@ -77,4 +79,8 @@ class Instruments:
         for label, allowed, value in zip(metric.labels, self._values(metric), values, strict=True):
             if allowed is not None and value not in allowed:
                 raise ValueError(f"metric {name!r}: label {label.name!r} is one of {', '.join(allowed)}, not {value!r}")
-        return self._families[name].labels(*values) if values else self._families[name]
+        if values:
+            return self._families[name].labels(*values)
+        if not metric.starts_at_zero:
+            self._registry.register(self._families[name])
+        return self._families[name]

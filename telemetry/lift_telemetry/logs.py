@@ -5,21 +5,29 @@ from __future__ import annotations
 import logging
 import re
 import sys
+from collections.abc import Mapping
 from typing import Final, TextIO
 
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
-_SECRET: Final = re.compile(r"(?i)(^|_)(token|password|secret|authorization|cookie|key|jwt|prompt|content|ir|dsn|conninfo)$")
-"""Names of values that no log line may hold: credentials, and what users wrote."""
+_SECRET: Final = re.compile(
+    r"(^|[_-]|(?<=[a-z])(?=[A-Z]))(?i:token|password|secret|authorization|cookie|key|apikey|jwt|prompt|content|ir|dsn|conninfo)$"
+)
+"""How names of values end that no log line may hold, in api_key, x-api-key and apiKey: credentials, and what users wrote."""
 
 
 def redact(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
-    """Replace values whose name says that they are a secret or a user's content."""
-    for name in event:
-        if _SECRET.search(name):
-            event[name] = "[redacted]"
+    """Replace values whose name says that they are a secret or a user's content, in mappings within the line too."""
+    for name, value in event.items():
+        event[name] = _redacted(name, value)
     return event
+
+
+def _redacted(name: object, value: object) -> object:
+    if _SECRET.search(str(name)):
+        return "[redacted]"
+    return {inner: _redacted(inner, held) for inner, held in value.items()} if isinstance(value, Mapping) else value
 
 
 def _processors() -> list[Processor]:
@@ -39,7 +47,9 @@ def configure_logging(*, json: bool, level: str = "INFO", stream: TextIO | None 
     *json*: one JSON object a line; else columns for a terminal. Calling it again replaces the earlier configuration.
     """
     out = stream or sys.stderr
-    renderer: Processor = structlog.processors.JSONRenderer() if json else structlog.dev.ConsoleRenderer(colors=out.isatty())
+    # the default, where rich is installed, prints every local variable beside a traceback: passwords, prompts, tokens
+    console = structlog.dev.ConsoleRenderer(colors=out.isatty(), exception_formatter=structlog.dev.plain_traceback)
+    renderer: Processor = structlog.processors.JSONRenderer() if json else console
     errors: list[Processor] = [structlog.processors.format_exc_info] if json else []
     handler = logging.StreamHandler(out)
     handler.setFormatter(

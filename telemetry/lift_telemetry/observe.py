@@ -5,9 +5,7 @@ from __future__ import annotations
 import functools
 import inspect
 import logging
-from collections import defaultdict
 from collections.abc import Callable, Coroutine, Sequence
-from threading import Lock
 from time import perf_counter
 from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
 
@@ -56,23 +54,23 @@ class Telemetry:
         self._is_failure = is_failure
         self._on_sink_error = on_sink_error
         self._complained: set[str] = set()
-        self._running: defaultdict[str, int] = defaultdict(int)
-        self._lock = Lock()
+        # adding to a set is atomic: it needs no lock, which would cost as much as all the rest of the bookkeeping
+        self._running: set[Operation] = set()
 
     def in_flight(self, name: str) -> int:
         """Return how many operations *name* have begun and not yet ended."""
-        return self._running[name]
+        return sum(operation.operation == name for operation in self._running.copy())
 
     def begin(self, name: str) -> Operation:
         """Take note that the operation *name* has begun. Only the decorator calls this."""
-        with self._lock:
-            self._running[name] += 1
-        return Operation(name, self.backend)
+        operation = Operation(name, self.backend)
+        self._running.add(operation)
+        return operation
 
     def end(self, operation: Operation, duration: float, error: BaseException | None) -> None:
         """Tell the sinks how it ended, after *duration* seconds. Only the decorator calls this."""
-        with self._lock:
-            self._running[operation.operation] -= 1
+        self._running.discard(operation)
+        operation.ended = True
         outcome = operation.outcome or ("ok" if error is None else self._outcome_of(error))
         event = OperationEvent(
             operation.operation,
@@ -91,11 +89,16 @@ class Telemetry:
                 self._complain(sink, problem)
 
     def _complain(self, sink: str, error: Exception) -> None:
-        if self._on_sink_error:
-            self._on_sink_error(sink, error)
-        if sink not in self._complained:
-            self._complained.add(sink)
+        first = sink not in self._complained
+        self._complained.add(sink)
+        if first:
             _log.warning("telemetry sink %r failed, further failures are only counted", sink, exc_info=error)
+        if self._on_sink_error:
+            try:
+                self._on_sink_error(sink, error)
+            except Exception:  # noqa: BLE001 - whoever counts may fail too, for instance for a sink that the catalog does not list
+                if first:
+                    _log.warning("failures of telemetry sink %r cannot be counted", sink, exc_info=True)
 
 
 def _sampled_trace_id() -> str | None:
@@ -123,8 +126,8 @@ def observed(
 ) -> Callable[Concatenate[S, P], Coroutine[Any, Any, T]]:
     """Make each call of a coroutine method one operation, named as the method; the object's `telemetry` says where it goes.
 
-    A call inside another observed operation, in the same task or one that it started, belongs to that one: a caller's operation is one
-    event, whatever it is made of. Raises TypeError for anything but a coroutine function.
+    A call inside another observed operation, in the same task or one that it started, belongs to that one until it ends: a caller's
+    operation is one event, whatever it is made of. Raises TypeError for anything but a coroutine function.
     """
     if not inspect.iscoroutinefunction(method):
         raise TypeError(f"{method!r} is not a coroutine function; only those can be observed")
@@ -132,7 +135,8 @@ def observed(
 
     @functools.wraps(method)
     async def observe(self: S, /, *args: P.args, **kwargs: P.kwargs) -> T:
-        if CURRENT.get() is not None:
+        outer = CURRENT.get()
+        if outer is not None and not outer.ended:
             return await method(self, *args, **kwargs)
         telemetry = self.telemetry
         operation = telemetry.begin(name)

@@ -66,6 +66,20 @@ def test_an_exception_is_one_line() -> None:
     assert "KeyError" in lines(out)[0]["exception"]
 
 
+@pytest.mark.parametrize("json", [True, False])
+def test_a_traceback_holds_no_local_variables(json: bool) -> None:
+    """They may be passwords and prompts, whatever library would like to show them."""
+    out = io.StringIO()
+    configure_logging(json=json, stream=out)
+    local = str(6 * 7)  # its value is not in the source, which a traceback may quote
+    try:
+        raise KeyError(len(local))
+    except KeyError:
+        logging.getLogger("x").exception("failed")
+    assert "KeyError" in out.getvalue()
+    assert "'42'" not in out.getvalue()
+
+
 def test_configuring_twice_does_not_double_lines() -> None:
     """The later configuration replaces the earlier, for loggers made before it too."""
     first, second = io.StringIO(), io.StringIO()
@@ -89,16 +103,33 @@ def test_clients_do_not_log_urls() -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["token", "password", "Authorization", "jwt", "api_key", "client_secret", "prompt", "content", "ir", "cookie", "dsn"]
+    "name",
+    [
+        "token",
+        "password",
+        "Authorization",
+        "jwt",
+        "api_key",
+        "x-api-key",
+        "apikey",
+        "accessToken",
+        "client_secret",
+        "prompt",
+        "content",
+        "ir",
+        "cookie",
+        "dsn",
+    ],
 )
 def test_what_is_named_as_a_secret_is_not_written(name: str) -> None:
     """By us or by a library; harmless neighbours are."""
     out = io.StringIO()
     configure_logging(json=True, stream=out)
-    structlog.get_logger("x").info("e", **{name: "hush", "monkey": "see"})
+    structlog.get_logger("x").info("e", **{name: "hush", "monkey": "see", "headers": {name: "hush", "accept": "all"}})
     logging.getLogger("y").warning("e", extra={name: "hush"})
     assert "hush" not in out.getvalue()
     assert (lines(out)[0][name], lines(out)[0]["monkey"]) == ("[redacted]", "see")
+    assert lines(out)[0]["headers"] == {name: "[redacted]", "accept": "all"}
 
 
 def test_people_get_columns() -> None:

@@ -108,6 +108,16 @@ def test_a_gauge_of_a_check_is_absent_until_it_is_measured(registry: CollectorRe
     assert list(series(registry).values()) == [0.5]
 
 
+def test_one_without_labels_is_absent_until_then_too(registry: CollectorRegistry) -> None:
+    """A database-wide figure that is born at 0 would look like a rise when it is first read."""
+    metric = Metric("demo_isolated", Kind.GAUGE, "Known later.", starts_at_zero=False)
+    instruments = Instruments([metric], registry)
+    assert series(registry) == {}
+    instruments.child(metric).set(1)
+    instruments.child(metric).set(2)
+    assert series(registry) == {("demo_isolated", ()): 2}
+
+
 def pools() -> PoolCollector:
     """Return a collector with the metrics of a demonstration."""
     label = (Label("pool"),)
@@ -163,6 +173,11 @@ def test_a_pool_that_cannot_be_read_does_not_end_the_scrape(registry: CollectorR
         (f"{OPENMETRICS};q=0.5,text/plain;version=0.0.4;q=0.3", "application/openmetrics-text; version=1.0.0"),
         ("text/plain;q=0.3," + OPENMETRICS, "application/openmetrics-text; version=1.0.0"),
         ("application/openmetrics-text", "application/openmetrics-text; version=1.0.0"),
+        ("application/openmetrics-text;version=2.0.0", "application/openmetrics-text; version=2.0.0"),
+        ("text/plain;version=1.0.0;escaping=allow-utf-8", "text/plain; version=1.0.0"),
+        ("application/vnd.google.protobuf;encoding=delimited", "text/plain; version=0.0.4"),
+        (f"application/vnd.google.protobuf,{OPENMETRICS};q=0.8,text/plain;q=0.5", "application/openmetrics-text; version=1.0.0"),
+        (f"{OPENMETRICS};escaping=allow-utf-8;q=0.6,text/plain;version=1.0.0;q=0.4", "application/openmetrics-text; version=1.0.0"),
     ],
 )
 async def test_the_format_is_the_one_asked_for(registry: CollectorRegistry, accept: str | None, content_type: str) -> None:

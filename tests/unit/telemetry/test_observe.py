@@ -37,6 +37,17 @@ class Shop:
         return "stored"
 
     @observed
+    async def leave_running(self) -> asyncio.Task[None]:
+        """Start a task that goes on after the operation."""
+        return asyncio.create_task(self._go_on())
+
+    async def _go_on(self) -> None:
+        await asyncio.sleep(0.01)
+        assert current_operation() is None
+        await self.fetch()
+        await self.fetch()
+
+    @observed
     async def look(self) -> None:
         """Find nothing, and say so without raising."""
         operation = current_operation()
@@ -122,6 +133,15 @@ async def test_a_callers_operation_is_one_event_whatever_it_is_made_of(inside_a_
     assert [event.operation for event in recorder.events] == ["store"]
 
 
+async def test_a_task_that_outlives_its_operation_makes_operations_of_its_own() -> None:
+    """Work left running in the background, such as a replay, is no part of the operation that happened to start it."""
+    recorder = Recorder()
+    shop = Shop(telemetry_of(recorder))
+    await (await shop.leave_running())
+    assert [event.operation for event in recorder.events] == ["leave_running", "fetch", "fetch"]
+    assert recorder.events[0].attributes == {}
+
+
 async def test_operations_in_flight_are_counted_until_they_end() -> None:
     """However they end."""
     telemetry = telemetry_of()
@@ -162,6 +182,20 @@ async def test_a_failing_sink_disturbs_neither_the_call_nor_the_other_sinks(capl
     assert [event.operation for event in recorder.events] == ["fetch", "look"]
     assert len(caplog.records) == 1
     await Shop(telemetry_of(Faulty())).fetch()  # nobody counts: it is still only logged
+
+
+async def test_a_failing_count_of_failures_disturbs_the_call_no_more(caplog: pytest.LogCaptureFixture) -> None:
+    """Whoever counts may not know the sink; the other sinks are still told, and the log says so once."""
+
+    def refuse(name: str, _: BaseException) -> None:
+        raise ValueError(name)
+
+    recorder = Recorder()
+    telemetry = Telemetry("disk", (Faulty(), recorder), outcome_of=lambda _: "broken", is_failure=lambda _: False, on_sink_error=refuse)
+    with caplog.at_level(logging.WARNING):
+        assert [await Shop(telemetry).fetch() for _ in range(2)] == [0.0, 0.0]
+    assert [event.operation for event in recorder.events] == ["fetch", "fetch"]
+    assert ["cannot be counted" in record.message for record in caplog.records] == [False, True]
 
 
 @pytest.mark.parametrize(("sampler", "linked"), [(ALWAYS_ON, True), (ALWAYS_OFF, False)])
