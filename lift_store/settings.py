@@ -9,7 +9,10 @@ from __future__ import annotations
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, Self
+from urllib.parse import urlsplit
 
+import psycopg
+from psycopg.conninfo import conninfo_to_dict
 from pydantic import AfterValidator, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
@@ -21,6 +24,7 @@ MIN_SECRET_BYTES: Final = 32
 MIN_TOKEN_LENGTH: Final = 16
 _JWKS_PATH: Final = "/auth/v1/.well-known/jwks.json"
 _ISSUER_PATH: Final = "/auth/v1"
+_MAX_PORT: Final = 65535
 
 
 class SettingsError(Exception):
@@ -37,15 +41,50 @@ class BackendChoice(StrEnum):
 
 def _postgres_url(value: SecretStr) -> SecretStr:
     text = value.get_secret_value()
-    if not text.startswith(("postgresql://", "postgres://")) and "=" not in text:
+    try:
+        ports = str(conninfo_to_dict(text).get("port") or "").split(",")
+    except psycopg.Error:  # quotes what it cannot parse, which may be the password
+        raise ValueError from None
+    if any(port and not 1 <= int(port) <= _MAX_PORT for port in ports):
         raise ValueError
     return value
 
 
 def _web_url(value: str) -> str:
-    if not value.startswith(("https://", "http://")) or any(character.isspace() for character in value):
+    url = urlsplit(value)
+    if url.scheme not in {"https", "http"} or not url.hostname or any(character.isspace() for character in value):
         raise ValueError
+    _ = url.port  # raises ValueError where it is no number, or too great
     return value.rstrip("/")
+
+
+def _bare_web_url(value: str) -> str:
+    url = urlsplit(value)
+    if url.path.strip("/") or url.query or url.fragment:  # the dashboard's page, or the URL of its REST API
+        raise ValueError
+    return value
+
+
+def _plain(value: str) -> str:
+    if value != value.strip() or not value.isprintable():  # such as the newline that a file ends with: nothing would ever match
+        raise ValueError
+    return value
+
+
+def _host(value: str) -> str:
+    if "/" in value or any(character.isspace() for character in value):
+        raise ValueError
+    return value
+
+
+def _folder(value: Path) -> Path:
+    try:
+        usable = value.is_dir() or not value.exists()
+    except OSError:  # a folder above it is closed to us
+        usable = False
+    if not usable:
+        raise ValueError
+    return value
 
 
 def _at_least(length: int) -> AfterValidator:
@@ -66,7 +105,11 @@ def _user_data_dir() -> Path | None:
 
 PostgresUrl = Annotated[SecretStr, AfterValidator(_postgres_url)]
 WebUrl = Annotated[str, AfterValidator(_web_url)]
-Port = Annotated[int, Field(ge=0, le=65535)]
+ProjectUrl = Annotated[WebUrl, AfterValidator(_bare_web_url)]
+Text = Annotated[str, AfterValidator(_plain)]
+Host = Annotated[str, AfterValidator(_host)]
+Folder = Annotated[Path, AfterValidator(_folder)]
+Port = Annotated[int, Field(ge=0, le=_MAX_PORT)]
 Seconds = Annotated[float, Field(gt=0, le=3600, allow_inf_nan=False)]
 
 
@@ -87,22 +130,25 @@ class Settings(BaseSettings):
     database_url: PostgresUrl | None = _variable(
         "DATABASE_URL", "the connection string of the user path, such as postgresql://user:password@host:5432/database"
     )
+    operator_database_url: PostgresUrl | None = _variable(
+        "LIFT_STORE_OPERATOR_DATABASE_URL", "the connection string of the operator's login; not that of the user path"
+    )
     backend_choice: BackendChoice = _variable("LIFT_STORE_BACKEND", "auto, postgres or memory", BackendChoice.AUTO)
 
-    supabase_url: WebUrl | None = _variable("SUPABASE_URL", "the project's URL, such as https://project.supabase.co")
+    supabase_url: ProjectUrl | None = _variable("SUPABASE_URL", "the project's URL, such as https://project.supabase.co")
     jwt_secret: Annotated[SecretStr, _at_least(MIN_SECRET_BYTES)] | None = _variable(
         "SUPABASE_JWT_SECRET", f"the project's HS256 secret, of at least {MIN_SECRET_BYTES} bytes"
     )
     jwks_url: WebUrl | None = _variable("LIFT_STORE_JWKS_URL", "the http(s) URL of a JSON Web Key Set")
-    jwt_issuer: str | None = _variable("LIFT_STORE_JWT_ISSUER", "the `iss` that tokens must have")
-    jwt_audience: str = _variable("LIFT_STORE_JWT_AUDIENCE", "the `aud` that tokens must have", "authenticated")
+    jwt_issuer: Text | None = _variable("LIFT_STORE_JWT_ISSUER", "the `iss` that tokens must have")
+    jwt_audience: Text = _variable("LIFT_STORE_JWT_AUDIENCE", "the `aud` that tokens must have", "authenticated")
 
     operator_token: Annotated[SecretStr, _at_least(MIN_TOKEN_LENGTH)] | None = _variable(
         "LIFT_STORE_OPERATOR_TOKEN", f"the operators' bearer token, of at least {MIN_TOKEN_LENGTH} bytes"
     )
-    host: str = _variable("LIFT_STORE_HOST", "the address that the API listens on", "127.0.0.1")
+    host: Host = _variable("LIFT_STORE_HOST", "the address that the API listens on", "127.0.0.1")
     port: Port = _variable("LIFT_STORE_PORT", "a port from 0 (any free one) to 65535", 8000)
-    operator_host: str = _variable("LIFT_STORE_OPERATOR_HOST", "the address that operators reach", "127.0.0.1")
+    operator_host: Host = _variable("LIFT_STORE_OPERATOR_HOST", "the address that operators reach", "127.0.0.1")
     operator_port: Port = _variable("LIFT_STORE_OPERATOR_PORT", "a port from 0 (any free one) to 65535", 9464)
 
     pool_min_size: int = _variable("LIFT_STORE_POOL_MIN_SIZE", "a number from 0 to 1000", 2, ge=0, le=1000)
@@ -123,7 +169,7 @@ class Settings(BaseSettings):
 
     max_body_bytes: int = _variable("LIFT_STORE_MAX_BODY_BYTES", "bytes, from 1024 to 1073741824", 2 * MAX_JSON_BYTES, ge=1024, le=2**30)
     log_format: Literal["json", "console", "auto"] = _variable("LIFT_STORE_LOG_FORMAT", "json, console or auto", "auto")
-    data_dir: Path | None = _variable("LIFT_STORE_DATA_DIR", "a folder that the service may write to", default_factory=_user_data_dir)
+    data_dir: Folder | None = _variable("LIFT_STORE_DATA_DIR", "a folder that the service may write to", default_factory=_user_data_dir)
 
     @classmethod
     def load(cls, **overrides: Any) -> Self:
@@ -170,11 +216,19 @@ class Settings(BaseSettings):
     def _contradiction(self) -> str | None:
         if self.jwks_url and self.jwt_secret:
             return "LIFT_STORE_JWKS_URL contradicts SUPABASE_JWT_SECRET: tokens are signed one way, so set one of them"
+        if self.database_url and self.operator_database_url and _login(self.database_url) == _login(self.operator_database_url):
+            return "LIFT_STORE_OPERATOR_DATABASE_URL takes a login of its own: this one is that of DATABASE_URL"
+        if self.acquire_timeout > self.operation_timeout:
+            return f"LIFT_STORE_POOL_ACQUIRE_TIMEOUT takes at most LIFT_STORE_OPERATION_TIMEOUT, which is {self.operation_timeout:g}"
         if self.pool_min_size > self.pool_max_size:
             return f"LIFT_STORE_POOL_MIN_SIZE takes at most LIFT_STORE_POOL_MAX_SIZE, which is {self.pool_max_size}"
         if self.port and (self.host, self.port) == (self.operator_host, self.operator_port):
             return f"LIFT_STORE_OPERATOR_PORT takes a port of its own: {self.port} is LIFT_STORE_PORT"
         return None
+
+
+def _login(url: SecretStr) -> object:
+    return conninfo_to_dict(url.get_secret_value()).get("user")
 
 
 def _takes(field: str) -> str:
