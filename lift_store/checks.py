@@ -10,7 +10,7 @@ from typing import Any
 from uuid import UUID
 
 from lift_store.errors import InvalidError, UnauthenticatedError
-from lift_store.models import MAX_JSON_BYTES, MAX_JSON_DEPTH, MAX_LIMIT, MAX_METADATA_BYTES, IRDraft, Model, SessionStatus
+from lift_store.models import MAX_FLOAT, MAX_JSON_BYTES, MAX_JSON_DEPTH, MAX_LIMIT, MAX_METADATA_BYTES, IRDraft, Model, SessionStatus
 from lift_store.principal import AUTHENTICATED, Principal
 
 _LIMITS = {"metadata": MAX_METADATA_BYTES, "ir": MAX_JSON_BYTES, "smt_results": MAX_JSON_BYTES}
@@ -67,14 +67,8 @@ def _json_size(value: object, depth: int) -> int:
             return _text_size(value)
         case None | bool():
             return 5
-        case int():
-            if not -(2**63) <= value < 2**63:
-                raise ValueError("holds an integer beyond 64 bits; send it as a string")
-            return len(str(value))
-        case float():
-            if not math.isfinite(value):
-                raise ValueError("holds NaN or an infinity, which JSON has no number for")
-            return 24
+        case int() | float():
+            return _number_size(value)
         case list() | tuple() | dict() if depth == 0:
             raise ValueError(f"is nested deeper than {MAX_JSON_DEPTH} levels")
         case dict():
@@ -83,6 +77,18 @@ def _json_size(value: object, depth: int) -> int:
             return 2 + sum(1 + _json_size(item, depth - 1) for item in value)
         case _:
             raise ValueError(f"holds a {type(value).__name__}, which is no JSON value")
+
+
+def _number_size(value: float) -> int:
+    if isinstance(value, int):
+        if not -(2**63) <= value < 2**63:
+            raise ValueError("holds an integer beyond 64 bits; send it as a string")
+        return len(str(value))
+    if not math.isfinite(value):
+        raise ValueError("holds NaN or an infinity, which JSON has no number for")
+    if abs(value) >= MAX_FLOAT:
+        raise ValueError(f"holds the floating-point number {value!r}; from {MAX_FLOAT:g} on, send an integer or a string")
+    return 24
 
 
 def _text_size(text: object) -> int:

@@ -47,4 +47,5 @@ def build_store(settings: Settings, registry: CollectorRegistry) -> ObservedStor
         acquire_timeout=settings.acquire_timeout,
         max_waiting=settings.pool_max_waiting,
         operation_timeout=settings.operation_timeout,
+        prepare=settings.prepared_statements,
     )

@@ -29,6 +29,8 @@ MAX_JSON_BYTES: Final = 1_048_576
 """Bytes of a draft's IR, or of its SMT results, as compact UTF-8 JSON."""
 MAX_JSON_DEPTH: Final = 64
 """Levels of nesting in a JSON document."""
+MAX_FLOAT: Final = 1e16
+"""Floating-point numbers in a JSON document are below it: jsonb gives greater ones back as integers, not always of the same value."""
 MAX_CHILDREN: Final = 1_000
 """Entries in one list of a request: ambiguities, SMT results, or a new session's history."""
 MAX_LIMIT: Final = 200

@@ -154,6 +154,11 @@ class Settings(BaseSettings):
     pool_min_size: int = _variable("LIFT_STORE_POOL_MIN_SIZE", "a number from 0 to 1000", 2, ge=0, le=1000)
     pool_max_size: int = _variable("LIFT_STORE_POOL_MAX_SIZE", "a number from 1 to 1000", 10, ge=1, le=1000)
     pool_max_waiting: int = _variable("LIFT_STORE_POOL_MAX_WAITING", "a number from 1 to 100000", 200, ge=1, le=100_000)
+    prepared_statements: bool = _variable(
+        "LIFT_STORE_PREPARED_STATEMENTS",
+        "true or false; false behind a transaction pooler that lacks them, such as PgBouncer before 1.22",
+        default=True,
+    )
     acquire_timeout: Seconds = _variable("LIFT_STORE_POOL_ACQUIRE_TIMEOUT", "seconds, above 0 and up to 3600", 2.0)
     operation_timeout: Seconds = _variable("LIFT_STORE_OPERATION_TIMEOUT", "seconds, above 0 and up to 3600", 5.0)
     health_timeout: Seconds = _variable("LIFT_STORE_HEALTH_TIMEOUT", "seconds, above 0 and up to 3600", 2.0)

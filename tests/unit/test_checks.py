@@ -18,7 +18,7 @@ JSON = st.recursive(
     st.none()
     | st.booleans()
     | st.integers(-(2**63), 2**63 - 1)
-    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.floats(-1e16, 1e16, exclude_min=True, exclude_max=True)
     | st.text("aé\n", max_size=20),
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text("abc", max_size=5), inner, max_size=4),
     max_leaves=20,
@@ -46,6 +46,8 @@ def nested(depth: int) -> dict[str, Any]:
         (-(2**63) - 1, "beyond 64 bits"),
         (float("nan"), "NaN or an infinity"),
         (float("-inf"), "NaN or an infinity"),
+        (1e16, r"number 1e\+16; from 1e\+16 on, send an integer or a string"),
+        (-1.0088501742976894e17, "-1.0088501742976894e"),
         ("a\x00", r"U\+0000"),
         ("\ud800", r"U\+D800"),
         ({1: "a"}, "a key of type int"),

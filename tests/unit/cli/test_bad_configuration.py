@@ -43,6 +43,7 @@ MALFORMED = {
     "LIFT_STORE_POOL_MIN_SIZE": ["-1", "1001", "two"],
     "LIFT_STORE_POOL_MAX_SIZE": ["0", "1001", "1e99"],
     "LIFT_STORE_POOL_MAX_WAITING": ["0", "100001"],
+    "LIFT_STORE_PREPARED_STATEMENTS": ["maybe"],
     "LIFT_STORE_POOL_ACQUIRE_TIMEOUT": ["nan", "0", "3601", "2s"],
     "LIFT_STORE_OPERATION_TIMEOUT": ["0", "-1", "inf", "5s"],
     "LIFT_STORE_HEALTH_TIMEOUT": ["-1", "soon"],
