@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Mapping
+from select import POLLIN, poll
 from time import perf_counter
 from types import TracebackType
 from typing import Any, Final, LiteralString, NoReturn, Self
@@ -48,6 +49,8 @@ _STATEMENTS: Final[dict[Operation, LiteralString]] = {
     Operation.ADD_RESOLUTION: "select lift_private.session_add_resolution(%s::jsonb, %s, %s::jsonb, %s, %s::jsonb)::text",
 }
 _PAGE = Page[SessionSummary]
+_CANCEL_GRACE: Final = 0.2
+"""Seconds of an operation's deadline, at most a tenth of it, that the server has to end a statement when it is asked to."""
 
 
 class _Written(Model):
@@ -143,8 +146,10 @@ class PostgresSessionStore:
 
     async def fetch_one(self, statement: LiteralString, *params: object) -> Any:
         """Run one statement within the operation's deadline and return the first column of its first row."""
+        grace = min(_CANCEL_GRACE, self._operation_timeout / 10)
         try:
-            async with asyncio.timeout(self._operation_timeout):
+            # the inner ends the statement, for which psycopg asks the server; the outer ends the asking, of a server that is frozen
+            async with asyncio.timeout(self._operation_timeout), asyncio.timeout(self._operation_timeout - grace):
                 connection = await self._acquire()
                 try:
                     cursor = await connection.execute(statement, params, prepare=self._prepare)
@@ -162,7 +167,9 @@ class PostgresSessionStore:
         started = perf_counter()
         self._pending += 1
         try:
-            connection = await self._pool.getconn()
+            while _is_stale(connection := await self._pool.getconn()):
+                await connection.close()
+                await self._pool.putconn(connection)  # which sees that it is closed, and makes another
         except (PoolTimeout, TooManyRequests, PoolClosed) as error:
             raise self._no_connection(error) from None
         finally:
@@ -181,6 +188,13 @@ class PostgresSessionStore:
             f"all {self._pool.max_size} connections stayed in use for {self._pool.timeout:g} s",
             retry_after=classify.RETRY_AFTER,
         )
+
+
+def _is_stale(connection: psycopg.AsyncConnection) -> bool:
+    """Whether the server has sent something since the last answer, no round trip: it is closing the connection, as at a restart."""
+    readable = poll()
+    readable.register(connection.fileno(), POLLIN)
+    return bool(readable.poll(0))
 
 
 def _raise_refusal(error: psycopg.Error) -> NoReturn:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 Responses = dict[int | str, dict[str, Any]]
 
 _REFERENCE: Final = {"$ref": "#/components/schemas/Problem"}
-_ALWAYS: Final = (401, 422, 500, 503, 504)
+_ALWAYS: Final = (401, 422, 500, 503)
 _ETAG: Final = {"ETag": {"description": "The session's version.", "schema": {"type": "string"}, "example": '"3"'}}
 _LOCATION: Final = {"Location": {"description": "The new session.", "schema": {"type": "string"}}}
 

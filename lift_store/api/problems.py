@@ -77,7 +77,7 @@ NO_IF_MATCH: Final = Kind("if-match-required", 428, "An If-Match header is neede
 INTERNAL: Final = Kind("internal", 500, "The service failed")
 UNAVAILABLE: Final = Kind("unavailable", 503, "The service cannot answer now")
 SATURATED: Final = Kind("saturated", 503, "The service is busy")
-TIMEOUT: Final = Kind("timeout", 504, "The database did not answer in time")
+TIMEOUT: Final = Kind("timeout", 503, "The database did not answer in time")
 
 
 class ProblemError(HTTPException):

@@ -104,6 +104,11 @@ class LocalPostgres:
             self._process.kill()
             self._process.wait()
 
+    def restart(self) -> None:
+        """Start again after `kill`, at the same port. For tests of faults."""
+        self._await_orphan()
+        self._start(self._reachable(self._bindir or embedded_binaries()))
+
     def _stop(self) -> None:
         if self._process:
             stop(self._process, signal.SIGINT, timeout=_STOP_TIMEOUT)  # SIGINT is PostgreSQL's fast shutdown
@@ -162,7 +167,7 @@ class LocalPostgres:
             raise LocalError(f"{self._data} was made by PostgreSQL {made}, not {ours}; choose another --data-dir, or dump and restore it")
 
     def _start(self, bindir: Path) -> None:
-        self.port = free_port()
+        self.port = self.port or free_port()
         settings = {
             "port": str(self.port),
             "listen_addresses": "127.0.0.1",

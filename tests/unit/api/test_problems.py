@@ -156,7 +156,7 @@ async def test_a_body_without_length_is_read_up_to_the_limit(client: httpx.Async
     [
         (UnavailableError("at 10.0.0.1", retry_after=2.5), 503, "unavailable", "3"),
         (SaturatedError("all 10"), 503, "saturated", "1"),
-        (DeadlineError("5 s"), 504, "timeout", "1"),
+        (DeadlineError("5 s"), 503, "timeout", "1"),
         (DeniedError("policy x", kind="using"), 403, "denied", None),
         (UnauthenticatedError("role x"), 401, "unauthenticated", None),
         (InternalError("missing function x"), 500, "internal", None),

@@ -3,92 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import signal
 import socket
-import sys
-from asyncio.subprocess import PIPE, Process
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
 
-import httpx
-import pytest
-
-from tests.unit.api.tokens import SECRET, token
-
-PROGRAM = """
-import asyncio
-from lift_store.api.serve import run
-from lift_store.settings import Settings, SettingsError
-try:
-    asyncio.run(run(Settings.load(), on_ready=lambda: print("READY", flush=True)))
-except SettingsError as error:
-    raise SystemExit(str(error))
-"""
-
-
-def free_port() -> int:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        port: int = found.getsockname()[1]
-        return port
-
-
-class Running:
-    """A service process and clients of its ports."""
-
-    def __init__(self, process: Process, api: int, operator: int) -> None:
-        self.process = process
-        self.api = httpx.AsyncClient(base_url=f"http://127.0.0.1:{api}")
-        self.operator = httpx.AsyncClient(base_url=f"http://127.0.0.1:{operator}")
-
-
-@asynccontextmanager
-async def service(folder: Path, **variables: Any) -> AsyncIterator[Running]:
-    ports = free_port(), free_port()
-    environment = {
-        "LIFT_STORE_BACKEND": "memory",
-        "SUPABASE_JWT_SECRET": SECRET,
-        "LIFT_STORE_PORT": ports[0],
-        "LIFT_STORE_OPERATOR_PORT": ports[1],
-        "LIFT_STORE_DATA_DIR": folder,
-        "LIFT_STORE_LOG_FORMAT": "json",
-        "PYTHONPATH": os.pathsep.join(path for path in sys.path if path),
-    } | variables
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        *("-c", PROGRAM),
-        env={name: str(value) for name, value in environment.items()},
-        stdout=PIPE,
-        stderr=PIPE,
-    )
-    running = Running(process, *ports)
-    try:
-        yield running
-    finally:
-        if process.returncode is None:
-            process.kill()
-        await process.communicate()
-        await running.api.aclose()
-        await running.operator.aclose()
-
-
-async def ready(running: Running) -> None:
-    assert running.process.stdout
-    async with asyncio.timeout(20):
-        async for line in running.process.stdout:
-            if line.strip() == b"READY":
-                return
-    pytest.fail("the service ended before it was ready")
-
-
-async def ended(running: Running, within: float) -> int:
-    async with asyncio.timeout(within):
-        await running.process.communicate()
-    assert running.process.returncode is not None
-    return running.process.returncode
+from lift_store.local.process import free_port
+from tests.service import ended, ready, service
+from tests.unit.api.tokens import token
 
 
 async def test_both_ports_serve_until_told_to_stop(tmp_path: Path) -> None:
