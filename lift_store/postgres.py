@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Mapping
-from select import POLLIN, poll
 from time import perf_counter
 from types import TracebackType
 from typing import Any, Final, LiteralString, NoReturn, Self
@@ -16,6 +15,7 @@ from psycopg_pool import AsyncConnectionPool, PoolClosed, PoolTimeout, TooManyRe
 
 from lift_store import classify
 from lift_store.checks import require_change, require_limit, require_storable, require_user
+from lift_store.connection import Connection, connection_class, no_connection
 from lift_store.context import operation_context
 from lift_store.errors import DeadlineError, SaturatedError, StoreError, UnavailableError
 from lift_store.models import (
@@ -53,6 +53,10 @@ _CANCEL_GRACE: Final = 0.2
 """Seconds of an operation's deadline, at most a tenth of it, that the server has to end a statement when it is asked to."""
 
 
+_RECONNECT: Final = 1.0
+"""Seconds that the pool goes on alone after a connection failed; then the next caller makes it try. Its pauses double, up to minutes."""
+
+
 class _Written(Model):
     """The answer of a write; see migrations/008_create_operations.sql."""
 
@@ -86,13 +90,16 @@ class PostgresSessionStore:
         self.telemetry = self.observability.telemetry
         self._operation_timeout = operation_timeout
         self._prepare = prepare
+        self._connections = connection_class()
         self._pool = AsyncConnectionPool(
             conninfo,
+            connection_class=self._connections,
             open=False,
             min_size=min_size,
             max_size=max_size,
             timeout=acquire_timeout,
             max_waiting=max_waiting,
+            reconnect_timeout=_RECONNECT,
             name="postgres",
             kwargs={
                 "autocommit": True,
@@ -163,11 +170,11 @@ class PostgresSessionStore:
             _raise_refusal(error)
         return row[0] if row else None
 
-    async def _acquire(self) -> psycopg.AsyncConnection:
+    async def _acquire(self) -> Connection:
         started = perf_counter()
         self._pending += 1
         try:
-            while _is_stale(connection := await self._pool.getconn()):
+            while (connection := await self._pool.getconn()).is_stale:
                 await connection.close()
                 await self._pool.putconn(connection)  # which sees that it is closed, and makes another
         except (PoolTimeout, TooManyRequests, PoolClosed) as error:
@@ -183,18 +190,11 @@ class PostgresSessionStore:
         if isinstance(error, PoolClosed):
             return UnavailableError("the store is not open")
         if self._in_use < self._pool.max_size:  # then it is not our load that keeps connections away
-            return UnavailableError(f"no connection to the database within {self._pool.timeout:g} s", retry_after=classify.RETRY_AFTER)
+            return no_connection(self._connections.failure, self._pool.timeout)
         return SaturatedError(
             f"all {self._pool.max_size} connections stayed in use for {self._pool.timeout:g} s",
             retry_after=classify.RETRY_AFTER,
         )
-
-
-def _is_stale(connection: psycopg.AsyncConnection) -> bool:
-    """Whether the server has sent something since the last answer, no round trip: it is closing the connection, as at a restart."""
-    readable = poll()
-    readable.register(connection.fileno(), POLLIN)
-    return bool(readable.poll(0))
 
 
 def _raise_refusal(error: psycopg.Error) -> NoReturn:

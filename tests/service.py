@@ -6,7 +6,7 @@ import asyncio
 import os
 import sys
 from asyncio.subprocess import PIPE, Process
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -81,3 +81,10 @@ async def ended(running: Running, within: float) -> int:
         await running.process.communicate()
     assert running.process.returncode is not None
     return running.process.returncode
+
+
+async def eventually(condition: Callable[[], Awaitable[bool]], within: float = 15) -> None:
+    """Wait until *condition* holds; what is watched is another process, which cannot wake us."""
+    async with asyncio.timeout(within):
+        while not await condition():  # noqa: ASYNC110
+            await asyncio.sleep(0.05)

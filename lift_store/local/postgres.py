@@ -105,9 +105,30 @@ class LocalPostgres:
             self._process.wait()
 
     def restart(self) -> None:
-        """Start again after `kill`, at the same port. For tests of faults."""
+        """Start again, at the same port, after `kill` or a shutdown. For tests of faults."""
+        self._stop()
         self._await_orphan()
         self._start(self._reachable(self._bindir or embedded_binaries()))
+
+    @contextmanager
+    def frozen(self) -> Iterator[None]:
+        """Keep every process of the server from running, as on a machine that hangs. For tests of faults."""
+        stopped: list[int] = []
+        try:
+            while waiting := [pid for pid in self._pids() if pid not in stopped]:  # the first is the parent, who starts the others
+                os.kill(waiting[0], signal.SIGSTOP)
+                stopped.append(waiting[0])
+            yield
+        finally:
+            for pid in stopped:
+                os.kill(pid, signal.SIGCONT)
+
+    def _pids(self) -> list[int]:
+        if self._process is None:
+            return []
+        parent = self._process.pid
+        children = Path(f"/proc/{parent}/task/{parent}/children").read_text("ascii").split()
+        return [parent, *map(int, children)]
 
     def _stop(self) -> None:
         if self._process:

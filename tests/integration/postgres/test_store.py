@@ -11,6 +11,7 @@ from uuid import UUID, uuid4
 import psycopg
 import pytest
 from prometheus_client import CollectorRegistry
+from psycopg.conninfo import make_conninfo
 
 from lift_store import (
     DeadlineError,
@@ -33,7 +34,7 @@ from lift_store.errors import ConflictError, InvalidStateError, NotFoundError
 from lift_store.local.postgres import LocalPostgres
 from lift_store.observability import Observability, observe_on
 from lift_store.protocol import Backend
-from tests.servers import Database, empty_database, migrated_database
+from tests.servers import PASSWORD, Database, empty_database, migrated_database
 
 
 def any_write(sessions: UserSessions, session_id: UUID, rng: random.Random) -> Coroutine[object, object, object]:
@@ -280,3 +281,19 @@ async def test_an_operation_is_one_statement(server: LocalPostgres, observabilit
             await store.fetch_one("select pg_stat_force_next_flush()")
             # the operation, the flush that follows it, and the look before it: each autocommitted statement is one transaction
             assert await store.fetch_one(transactions) - before == 3
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [({"password": "wrong"}, "password authentication failed"), ({"dbname": "nowhere"}, 'database "nowhere" does not exist')],
+)
+async def test_a_login_that_is_refused_is_our_own_fault(
+    database: Database, observability: Observability, change: dict[str, str], said: str
+) -> None:
+    """The error says what the server said, without the password."""
+    conninfo = make_conninfo(database.app, **change)
+    async with PostgresSessionStore(conninfo, observability=observability, acquire_timeout=1) as store:
+        with pytest.raises(InternalError, match=f"refuses our login: .*{said}") as caught:
+            await store.ping()
+        assert PASSWORD not in str(caught.value)
+        assert "wrong" not in str(caught.value)
