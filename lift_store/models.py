@@ -11,13 +11,14 @@ from typing import Annotated, Any, Final, Generic, Self, TypeVar
 from uuid import UUID
 
 from pydantic import (
+    AfterValidator,
     AwareDatetime,
     BaseModel,
     ConfigDict,
     Field,
-    StringConstraints,
     model_validator,
 )
+from pydantic_core import PydanticCustomError
 
 MAX_TEXT: Final = 100_000
 """Characters in a prompt, a revision or the text of a resolution."""
@@ -89,13 +90,26 @@ class ResolutionType(StrEnum):
 NO_NUL: Final = r"^[^\x00]*$"
 """PostgreSQL's text holds any character but NUL (and no lone surrogate, which is no character to pydantic either)."""
 
+
+def _without_nul(text: str) -> str:
+    place = text.find("\0")
+    if place >= 0:
+        raise PydanticCustomError("nul", "has NUL at character {at}; the database's text holds any other", {"at": place + 1})
+    return text
+
+
+def _text(longest: int) -> Any:
+    # the pattern is for the reader of the schema; a pattern's own message would not say where, nor that it is a NUL
+    return Field(min_length=1, max_length=longest, json_schema_extra={"pattern": NO_NUL})
+
+
 # What only looks at a JSON document as a whole - size, depth, numbers - is checked when it is stored, see lift_store.checks: documents
 # that come from a store have passed it, and reading them is the more frequent and the more urgent.
 JsonObject = dict[str, Any]
 """A JSON object; lift_store.checks has its limits."""
-Text = Annotated[str, StringConstraints(min_length=1, max_length=MAX_TEXT, pattern=NO_NUL)]
+Text = Annotated[str, _text(MAX_TEXT), AfterValidator(_without_nul)]
 """A prompt or an answer."""
-Name = Annotated[str, StringConstraints(min_length=1, max_length=MAX_NAME, pattern=NO_NUL)]
+Name = Annotated[str, _text(MAX_NAME), AfterValidator(_without_nul)]
 """A hole's id."""
 
 

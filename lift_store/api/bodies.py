@@ -1,11 +1,29 @@
-"""Bodies that no model of the store is: what a request says beside its path. And examples of all."""
+"""Bodies: how their JSON is read, those that no model of the store is, and examples of all."""
 
+import json
+import math
+import re
+from dataclasses import dataclass
 from typing import Annotated, Any, Final
 
 from fastapi import Body
 from pydantic import AwareDatetime, Field
 
+from lift_store.api.problems import (
+    DOCUMENTS,
+    DUPLICATE_KEY,
+    MALFORMED_BODY,
+    OUT_OF_RANGE,
+    TOO_DEEP,
+    WRONG_TYPE,
+    Kind,
+    ProblemError,
+    field_name,
+    refuse,
+    shown,
+)
 from lift_store.models import (
+    MAX_JSON_DEPTH,
     HoleResolution,
     IRDraft,
     JsonObject,
@@ -17,6 +35,105 @@ from lift_store.models import (
     SessionStatus,
     Text,
 )
+
+_SAFE_DIGITS: Final = 18
+"""Characters of an integer that are within 64 bits whatever they are."""
+_SHOWN_DIGITS: Final = 40
+_NO_BRACKETS: Final = re.compile(rb'"(?:[^"\\]|\\.)*+"?|[^"{}\[\]]+', re.DOTALL)
+_TYPES: Final = {list: "an array", str: "a string", bool: "a boolean", int: "a number", float: "a number", type(None): "null"}
+
+
+@dataclass(frozen=True, slots=True)
+class _Misfit:
+    """Stands in a body, while it is read, for what JSON or its parser allows and we do not."""
+
+    kind: Kind
+    message: str
+    value: str | None = None
+
+
+class _Reader:
+    """Reads JSON strictly. What it refuses it marks, because the parser does not tell where in the body it is."""
+
+    def __init__(self) -> None:
+        self.misfits = 0
+
+    def read(self, text: str) -> Any:
+        return json.loads(
+            text, parse_int=self._integer, parse_float=self._float, parse_constant=self._constant, object_pairs_hook=self._object
+        )
+
+    def _mark(self, kind: Kind, message: str, value: str | None = None) -> _Misfit:
+        self.misfits += 1
+        return _Misfit(kind, message, value)
+
+    def _integer(self, text: str) -> int | _Misfit:
+        if len(text) <= _SAFE_DIGITS:
+            return int(text)
+        if len(text) > _SHOWN_DIGITS:
+            return self._mark(OUT_OF_RANGE, f"an integer of {len(text)} digits, beyond 64 bits")
+        value = int(text)
+        return value if -(2**63) <= value < 2**63 else self._mark(OUT_OF_RANGE, f"{text}, beyond 64 bits", text)
+
+    def _float(self, text: str) -> float | _Misfit:
+        value = float(text)
+        return value if math.isfinite(value) else self._mark(OUT_OF_RANGE, f"{shown(text)}, beyond 64 bits", shown(text))
+
+    def _constant(self, text: str) -> _Misfit:
+        return self._mark(MALFORMED_BODY, f"{text}, which is no number in JSON", text)
+
+    def _object(self, pairs: list[tuple[str, Any]]) -> dict[str, Any] | _Misfit:
+        found = dict(pairs)
+        if len(found) == len(pairs):
+            return found
+        keys = [key for key, _ in pairs]
+        return self._mark(DUPLICATE_KEY, "an object with a key twice", next(key for key in found if keys.count(key) > 1))
+
+
+def parse(raw: bytes) -> dict[str, Any]:
+    """Return the JSON object that *raw* is: in UTF-8, each key once, and no number beyond 64 bits. Else raise a problem."""
+    reader = _Reader()
+    try:
+        body = reader.read(raw.decode())
+    except UnicodeDecodeError as error:
+        raise refuse(MALFORMED_BODY, "body", f"is not UTF-8 at byte {error.start + 1}") from None
+    except json.JSONDecodeError as error:
+        raise refuse(MALFORMED_BODY, "body", f"stops being JSON at character {error.pos + 1}") from None
+    except RecursionError:
+        message = f"is nested {_depth(raw)} deep; the limit of a document is {MAX_JSON_DEPTH} levels"
+        raise refuse(TOO_DEEP, "body", message, limit=MAX_JSON_DEPTH) from None
+    if reader.misfits:
+        raise _problem(*_first_misfit(body))
+    if not isinstance(body, dict):
+        raise refuse(WRONG_TYPE, "body", f"is {_TYPES[type(body)]}, not an object")
+    return body
+
+
+def _depth(raw: bytes) -> int:
+    depth = deepest = 0
+    for bracket in _NO_BRACKETS.sub(b"", raw):
+        depth += 1 if bracket in b"[{" else -1
+        deepest = max(deepest, depth)
+    return deepest
+
+
+def _first_misfit(body: Any) -> tuple[_Misfit, tuple[str | int, ...]]:
+    waiting: list[tuple[Any, tuple[str | int, ...]]] = [(body, ("body",))]
+    while True:
+        item, place = waiting.pop()
+        if isinstance(item, _Misfit):
+            return item, place
+        inner = item.items() if isinstance(item, dict) else enumerate(item) if isinstance(item, list) else ()
+        waiting.extend((value, (*place, key)) for key, value in inner)
+
+
+def _problem(misfit: _Misfit, place: tuple[str | int, ...]) -> ProblemError:
+    field = field_name(place)
+    if field != ".".join(map(str, place)) or field.rpartition(".")[2] in DOCUMENTS:
+        return refuse(misfit.kind, field, f"holds {misfit.message}", value=None if misfit.kind is DUPLICATE_KEY else misfit.value)
+    if misfit.kind is DUPLICATE_KEY:
+        return refuse(DUPLICATE_KEY, field_name((*place, misfit.value)), "is there twice")
+    return refuse(misfit.kind, field, f"is {misfit.message}", value=misfit.value)
 
 
 class SessionPatch(Model):

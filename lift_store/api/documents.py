@@ -25,9 +25,10 @@ class FieldError(BaseModel):
     """One value that cannot be right."""
 
     field: str = Field(examples=["body.revisions.0.content"])
+    type: str = Field(description="What is wrong with it: a problem's type.", examples=["urn:lift-store:problem:wrong-length"])
     message: str
-    limit: Any = Field(None, description="The limit that it breaks, where it is one.")
-    value: str | None = Field(None, description="What was sent, for parameters only.")
+    limit: str | int | None = Field(None, description="The limit that it breaks, or the values that there are.")
+    value: str | int | float | bool | None = Field(None, description="What was sent, if it is short; never a text or a document.")
 
 
 class Problem(BaseModel):

@@ -1,14 +1,27 @@
-"""What a request passes before its route: token, then type and size of its body. A stranger's body is never read."""
+"""What a request passes before its route: token, URL, then type, size and JSON of its body. A stranger's body is never read."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import unquote_to_bytes
 
 from fastapi.routing import APIRoute
 from starlette.requests import Request
 
 from lift_store.api.auth import KeysUnavailableError, RejectedError
-from lift_store.api.problems import CHALLENGE, NOT_JSON, TOO_LARGE, UNAUTHENTICATED, UNAVAILABLE, ProblemError
+from lift_store.api.bodies import parse
+from lift_store.api.problems import (
+    CHALLENGE,
+    ENCODED,
+    MALFORMED_URL,
+    NOT_JSON,
+    TOO_LARGE,
+    UNAUTHENTICATED,
+    UNAVAILABLE,
+    ProblemError,
+    refuse,
+    shown,
+)
 from lift_store.api.service import service_of
 
 if TYPE_CHECKING:
@@ -19,6 +32,8 @@ if TYPE_CHECKING:
 
     from lift_store.principal import Principal
 
+_LONGEST_LENGTH: Final = 18
+"""Digits of a Content-Length; Python does not even read more than 4300."""
 _INVALID_TOKEN: Final = {"WWW-Authenticate": 'Bearer error="invalid_token"'}
 
 
@@ -34,11 +49,18 @@ class GuardedRoute(APIRoute):
 
         async def guarded(request: Request) -> Response:
             request.state.principal = await authenticate(request)
+            check_url(request)
             limit = service_of(request).settings.max_body_bytes
-            check_body(request, limit)
-            return await handle(Request(request.scope, limited(request.receive, limit)))
+            if self.body_field:  # of other requests no body is read
+                check_body(request, limit)
+            return await handle(_Request(request.scope, limited(request.receive, limit)))
 
         return guarded
+
+
+class _Request(Request):
+    async def json(self) -> Any:
+        return parse(await self.body())
 
 
 async def authenticate(request: Request) -> Principal:
@@ -58,8 +80,8 @@ async def authenticate(request: Request) -> Principal:
 
 def bearer(request: Request) -> str:
     """Return the token of the Authorization header; RejectedError if there is none."""
-    header = request.headers.get("authorization")
-    if header is None:
+    header = ", ".join(request.headers.getlist("authorization"))
+    if "authorization" not in request.headers:
         raise RejectedError("missing", "Send a token: Authorization: Bearer <token>.")
     scheme, _, token = header.partition(" ")
     if scheme.lower() != "bearer" or not token.strip():
@@ -67,15 +89,31 @@ def bearer(request: Request) -> str:
     return token.strip()
 
 
+def check_url(request: Request) -> None:
+    """Refuse what is no UTF-8 when its percent signs are decoded: the server put U+FFFD there, another text than was sent."""
+    path = request.scope.get("raw_path") or b""
+    for field, raw in (("path", path), ("query", request.scope["query_string"])):
+        try:
+            unquote_to_bytes(raw).decode()
+        except UnicodeDecodeError as error:
+            byte = error.object[error.start]
+            raise refuse(MALFORMED_URL, field, f"has the byte %{byte:02X} where UTF-8 has none, at byte {error.start + 1}") from None
+
+
 def check_body(request: Request, limit: int) -> None:
-    """Refuse by its head alone a body that is announced too large, or is not JSON."""
+    """Refuse by its head alone a body that is announced too large, or is not plain JSON."""
     length = request.headers.get("content-length", "0")
-    if length.isdecimal() and int(length) > limit:
-        raise _too_large(limit)
+    if length.isdecimal() and (len(length) > _LONGEST_LENGTH or int(length) > limit):
+        raise _too_large(limit, f"is announced as {shown(length)} bytes")
     if length == "0" and "transfer-encoding" not in request.headers:
         return
-    if request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
-        raise ProblemError(NOT_JSON, "Send the body as JSON with Content-Type: application/json.")
+    encoding = request.headers.get("content-encoding", "identity").strip()
+    if encoding.lower() != "identity":
+        message = "takes no compressed body; leave it out"
+        raise refuse(ENCODED, "header.Content-Encoding", message, value=shown(encoding), headers={"Accept-Encoding": "identity"})
+    media = request.headers.get("content-type", "")
+    if media.partition(";")[0].strip().lower() != "application/json":
+        raise refuse(NOT_JSON, "header.Content-Type", "takes application/json", value=shown(media), headers={"Accept": "application/json"})
 
 
 def limited(receive: Receive, limit: int) -> Receive:
@@ -87,12 +125,12 @@ def limited(receive: Receive, limit: int) -> Receive:
         message = await receive()
         seen += len(message.get("body", b""))
         if seen > limit:
-            raise _too_large(limit)
+            raise _too_large(limit, "goes on")
         return message
 
     return counted
 
 
-def _too_large(limit: int) -> ProblemError:
+def _too_large(limit: int, problem: str) -> ProblemError:
     # the rest of the body is never read, so the connection cannot carry another request
-    return ProblemError(TOO_LARGE, f"A body may have at most {limit} bytes.", headers={"Connection": "close"}, members={"limit": limit})
+    return refuse(TOO_LARGE, "body", f"{problem}; it may have at most {limit} bytes", limit=limit, headers={"Connection": "close"})

@@ -5,12 +5,13 @@ from typing import Annotated, Final
 from uuid import UUID
 
 from fastapi import Depends, Header, Request
+from pydantic import TypeAdapter, ValidationError
 
-from lift_store.api.problems import BAD_HEADER, NO_IF_MATCH, ProblemError
+from lift_store.api.problems import BAD_HEADER, NO_IF_MATCH, ProblemError, refuse, shown
 from lift_store.principal import Principal
 
 _STRONG_TAG: Final = re.compile(r'"([1-9][0-9]{0,17})"', re.ASCII)
-_SHOWN: Final = 100
+_UUID: Final = TypeAdapter(UUID)
 _IF_MATCH_TAKES: Final = 'one ETag as the session\'s last answer gave it, such as "3"'
 
 
@@ -35,15 +36,17 @@ async def _expected_version(
     if_match: Annotated[str | None, Header(description=f"Takes {_IF_MATCH_TAKES}.", examples=['"3"'])] = None,
 ) -> int:
     if if_match is None:
-        raise ProblemError(NO_IF_MATCH, f"If-Match is missing: it takes {_IF_MATCH_TAKES}.")
-    match = _STRONG_TAG.fullmatch(if_match.strip())
+        raise refuse(NO_IF_MATCH, "header.If-Match", f"is missing; it takes {_IF_MATCH_TAKES}")
+    sent = _whole(request, "If-Match")
+    match = _STRONG_TAG.fullmatch(sent.strip())
     if match is None:
-        raise _bad("If-Match", if_match, _IF_MATCH_TAKES)
+        raise _bad("If-Match", sent, _IF_MATCH_TAKES)
     request.state.guarded = True
     return int(match[1])
 
 
 async def _operation_id(
+    request: Request,
     idempotency_key: Annotated[
         str | None,
         Header(
@@ -52,17 +55,24 @@ async def _operation_id(
         ),
     ] = None,
 ) -> UUID | None:
+    if idempotency_key is None:
+        return None
+    sent = _whole(request, "Idempotency-Key")
     try:
-        return UUID(idempotency_key) if idempotency_key is not None else None
-    except ValueError:
-        takes = "a UUID, such as 0b7b6c1e-9a55-4c83-8f0e-5f2a4f0a8a11"
-        raise _bad("Idempotency-Key", idempotency_key or "", takes) from None
+        operation_id = _UUID.validate_python(sent)
+    except ValidationError:
+        raise _bad("Idempotency-Key", sent, "a UUID, such as 0b7b6c1e-9a55-4c83-8f0e-5f2a4f0a8a11") from None
+    request.state.idempotency_key = sent
+    return operation_id
+
+
+def _whole(request: Request, name: str) -> str:
+    # a header on several lines is one list, RFC 9110 section 5.3; FastAPI takes one of them
+    return ", ".join(request.headers.getlist(name))
 
 
 def _bad(name: str, value: str, takes: str) -> ProblemError:
-    shown = value[:_SHOWN]
-    members = {"header": name, "value": shown}
-    return ProblemError(BAD_HEADER, f"{name} is {shown!r}: it takes {takes}.", members=members)
+    return refuse(BAD_HEADER, f"header.{name}", f"is {shown(value)!r}; it takes {takes}", value=shown(value))
 
 
 Caller = Annotated[Principal, Depends(_caller)]

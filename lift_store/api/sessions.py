@@ -6,14 +6,17 @@ from uuid import UUID
 
 from fastapi import APIRouter, Header, Path, Query, Request, Response, Security
 from fastapi.security import HTTPBearer
+from pydantic import AfterValidator
+from pydantic_core import PydanticCustomError
 
 from lift_store.api.bodies import AnswerBody, DraftBody, NewSessionBody, PatchBody, RevisionBody
 from lift_store.api.documents import answer, problems
 from lift_store.api.guard import GuardedRoute
 from lift_store.api.headers import Caller, ExpectedVersion, OperationId, etag, is_current
-from lift_store.api.problems import INVALID, ProblemError
+from lift_store.api.problems import INVALID, refuse
 from lift_store.api.service import service_of
-from lift_store.errors import NotFoundError
+from lift_store.checks import parse_cursor
+from lift_store.errors import InvalidError, NotFoundError
 from lift_store.models import MAX_LIMIT, Model, Name, Page, PromptSession, SessionStatus, SessionSummary
 
 SESSIONS: Final = "/api/sessions"
@@ -28,7 +31,23 @@ router = APIRouter(route_class=GuardedRoute, dependencies=[_bearer], tags=["sess
 
 HoleId = Annotated[Name, Path(description="The hole, as the draft names it.")]
 Limit = Annotated[int, Query(ge=1, le=MAX_LIMIT, description="Sessions on a page.")]
-Cursor = Annotated[str | None, Query(max_length=_MAX_CURSOR, description="`next_cursor` of the page before.")]
+
+
+def _made_by_a_list(cursor: str | None) -> str | None:
+    # before the store, so that all stores refuse alike, and with the value
+    if cursor is not None:
+        try:
+            parse_cursor(cursor)
+        except InvalidError:
+            raise PydanticCustomError("cursor", "was not made by this list") from None
+    return cursor
+
+
+Cursor = Annotated[
+    str | None,
+    Query(max_length=_MAX_CURSOR, description="`next_cursor` of the page before, unchanged."),
+    AfterValidator(_made_by_a_list),
+]
 
 
 @router.post(SESSIONS, status_code=201, responses=answer(SessionSummary, status=201) | problems(*_BODY, 403, 409))
@@ -108,8 +127,7 @@ async def resolve_hole(  # noqa: PLR0917 - FastAPI passes by name
 ) -> Response:
     """Answer a hole of the current draft."""
     if answered.hole_id not in (None, hole_id):
-        entry = {"field": "body.hole_id", "message": "is not the hole that the path names"}
-        raise ProblemError(INVALID, "The body names another hole than the path.", members={"errors": [entry]})
+        raise refuse(INVALID, "body.hole_id", "is not the hole that the path names")
     manager = service_of(request).manager
     return _tagged(await manager.resolve_hole(caller, session_id, answered.to(hole_id), operation_id=operation_id))
 

@@ -12,7 +12,16 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from lift_store import HoleResolution, InvalidError, IRDraft, NewSession, Principal, PromptRevision, SessionStatus, UnauthenticatedError
-from lift_store.checks import format_cursor, parse_cursor, require_change, require_limit, require_storable, require_user
+from lift_store.checks import (
+    Rule,
+    UnstorableError,
+    format_cursor,
+    parse_cursor,
+    require_change,
+    require_limit,
+    require_storable,
+    require_user,
+)
 
 JSON = st.recursive(
     st.none()
@@ -53,7 +62,8 @@ def nested(depth: int) -> dict[str, Any]:
         ({1: "a"}, "a key of type int"),
         ({"\x00": 1}, r"U\+0000"),
         (uuid4(), "a UUID, which is no JSON value"),
-        (nested(64), "nested deeper than 64 levels"),
+        (nested(69), "is nested 70 deep; the limit is 64 levels"),
+        pytest.param(10**5000, "an integer beyond 64 bits, of 16610 bits", id="5001 digits"),
         ("x" * 1_048_576, "the limit is 1048576"),
     ],
 )
@@ -77,6 +87,27 @@ def test_text_has_its_limits(text: str) -> None:
         with pytest.raises(ValidationError) as caught:
             make()
         assert "xxx" not in str(caught.value)
+        assert ("\0" in text) == ("has NUL at character 2" in str(caught.value))
+
+
+def test_a_child_is_named_by_its_place() -> None:
+    """In a new session, so that one of a thousand is found; alone it has none."""
+    draft = IRDraft(ir={"a": 2**63})
+    new = NewSession(revisions=(PromptRevision(content="a"),), ir_drafts=(IRDraft(ir={}), draft))
+    for models, field in (((new, *new.revisions, *new.ir_drafts), "ir_drafts.1.ir"), ((draft,), "ir")):
+        with pytest.raises(UnstorableError, match=f"{field} holds") as caught:
+            require_storable(*models)
+        assert (field, Rule.NUMBER) == (caught.value.field, caught.value.rule)
+
+
+@pytest.mark.parametrize("text", ["0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00"])
+def test_a_moment_is_within_the_years_of_utc(text: str) -> None:
+    """The database would give it back as a year that no datetime has."""
+    moment = datetime.fromisoformat(text)
+    for model, field in ((PromptRevision(content="a", timestamp=moment), "timestamp"), (IRDraft(ir={}, created_at=moment), "created_at")):
+        with pytest.raises(UnstorableError, match="outside the years 1 to 9999") as caught:
+            require_storable(model)
+        assert (field, Rule.MOMENT) == (caught.value.field, caught.value.rule)
 
 
 def test_models_are_frozen_and_closed() -> None:

@@ -63,7 +63,7 @@ async def test_a_taken_port_is_one_line(tmp_path: Path) -> None:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         async with service(tmp_path, LIFT_STORE_OPERATOR_PORT=taken.getsockname()[1]) as running:
-            _, errors = await running.process.communicate()
-            assert running.process.returncode == 1
-            assert errors.decode().startswith("LIFT_STORE_OPERATOR_PORT takes a free port")
-            assert errors.count(b"\n") == 1
+            assert await ended(running, within=20) == 1
+            errors = running.log.read_text()
+            assert errors.startswith("LIFT_STORE_OPERATOR_PORT takes a free port")
+            assert errors.count("\n") == 1
