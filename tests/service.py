@@ -31,15 +31,18 @@ except SettingsError as error:
 class Running:
     """A service process and clients of its ports."""
 
-    def __init__(self, process: Process, api: int, operator: int) -> None:
+    def __init__(self, process: Process, api: int, operator: int, log: Path) -> None:
         self.process = process
+        self.ports = api, operator
+        self.log = log
         self.api = httpx.AsyncClient(base_url=f"http://127.0.0.1:{api}")
         self.operator = httpx.AsyncClient(base_url=f"http://127.0.0.1:{operator}")
 
 
 @asynccontextmanager
-async def service(folder: Path, **variables: Any) -> AsyncIterator[Running]:
-    ports = free_port(), free_port()
+async def service(folder: Path, ports: tuple[int, int] | None = None, **variables: Any) -> AsyncIterator[Running]:
+    """Run it with its log in *folder*, on free *ports* for the API and for operators unless given."""
+    ports = ports or (free_port(), free_port())
     environment = {
         "LIFT_STORE_BACKEND": "memory",
         "SUPABASE_JWT_SECRET": SECRET,
@@ -49,14 +52,16 @@ async def service(folder: Path, **variables: Any) -> AsyncIterator[Running]:
         "LIFT_STORE_LOG_FORMAT": "json",
         "PYTHONPATH": os.pathsep.join(path for path in sys.path if path),
     } | variables
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        *("-c", PROGRAM),
-        env={name: str(value) for name, value in environment.items()},
-        stdout=PIPE,
-        stderr=PIPE,
-    )
-    running = Running(process, *ports)
+    log = folder / f"service-{ports[0]}.log"
+    with log.open("ab") as errors:  # a pipe that nobody empties would block it
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            *("-c", PROGRAM),
+            env={name: str(value) for name, value in environment.items()},
+            stdout=PIPE,
+            stderr=errors,
+        )
+    running = Running(process, *ports, log)
     try:
         yield running
     finally:

@@ -101,7 +101,7 @@ class Caller:
 @asynccontextmanager
 async def caller(folder: Path, database: Database, **variables: Any) -> AsyncIterator[Caller]:
     """Start the service on *database*, with short timeouts; it listens soon, and is not waited for."""
-    short = {
+    short: dict[str, Any] = {
         "LIFT_STORE_BACKEND": "postgres",
         "DATABASE_URL": database.app,
         "LIFT_STORE_POOL_ACQUIRE_TIMEOUT": ACQUIRE,
