@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from lift_store.cli import load, migrate, service, up
+from lift_store.cli import doctor, load, migrate, service, up
 from lift_store.errors import StoreError
 from lift_store.local.process import LocalError
 from lift_store.schema.migrate import MigrationError
@@ -23,6 +23,7 @@ app = typer.Typer(
 app.command()(up.up)
 app.command()(service.serve)
 app.command()(service.token)
+app.command()(doctor.doctor)
 app.command()(load.loadgen)
 app.add_typer(migrate.app, name="migrate")
 
