@@ -22,7 +22,6 @@ from lift_store.errors import ConflictError, InvalidError, InvalidStateError
 from lift_store.models import (
     HoleResolution,
     IRDraft,
-    Model,
     NewSession,
     Page,
     PromptRevision,
@@ -37,6 +36,9 @@ from lift_store.protocol import Backend, Operation
 from lift_telemetry.observe import observed
 
 AnswerT = TypeVar("AnswerT")
+
+
+_Child = PromptRevision | IRDraft | HoleResolution
 
 
 @dataclass(slots=True)
@@ -68,7 +70,7 @@ class _Record:
         now = max(datetime.now(UTC), self.row["updated_at"])
         self.row = self.row | changes | {"version": self.row["version"] + 1, "updated_at": now}
 
-    def append(self, child: Model) -> None:
+    def append(self, child: _Child) -> None:
         """Add *child*, numbered and dated as the database would."""
         if self.row["status"].is_closed:
             raise InvalidStateError(f"the session is {self.row['status']}; its history is closed", field="status")
@@ -78,7 +80,7 @@ class _Record:
             case IRDraft() as draft:
                 numbered = {"version": len(self.ir_drafts) + 1, "created_at": _utc(draft.created_at)}
                 self.ir_drafts.append(draft.model_copy(update=numbered))
-            case HoleResolution() as resolution:
+            case resolution:
                 self.pending_resolutions.append(resolution.model_copy(update={"timestamp": _utc(resolution.timestamp)}))
         self.touch()
 
@@ -147,7 +149,7 @@ class InMemoryUserSessions:
         answers[operation_id or uuid4()] = (wording, answer)
         return answer
 
-    def _append(self, operation: Operation, session_id: UUID, child: Model, operation_id: UUID | None) -> SessionSummary:
+    def _append(self, operation: Operation, session_id: UUID, child: _Child, operation_id: UUID | None) -> SessionSummary:
         require_storable(child)
 
         def act() -> SessionSummary | None:

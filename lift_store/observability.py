@@ -83,5 +83,9 @@ def observe_on(registry: CollectorRegistry, backend: Backend, *extra: Sink) -> O
 
 @cache
 def observe_store(backend: Backend) -> Observability:
-    """Return the observability of this process's global registry; all stores of one backend share it."""
-    return observe_on(REGISTRY, backend)
+    """Return the observability of this process's global registry; shared by stores of one backend. ValueError for another one."""
+    try:
+        return observe_on(REGISTRY, backend)
+    except ValueError:  # prometheus_client's own, which lists series
+        instead = "give this store observability=observe_on(CollectorRegistry(), ...)"
+        raise ValueError(f"the global registry has the metrics of a store of another backend than {backend}; {instead}") from None

@@ -41,7 +41,7 @@ def _root(
     pass
 
 
-def main() -> None:
+def run() -> None:
     """Run the command line."""
     try:
         app()

@@ -101,6 +101,8 @@ def test_fixed_series_are_there_at_zero_from_the_start() -> None:
 def test_stores_of_one_process_share_the_global_registry() -> None:
     """Making two stores without saying where to report does not register anything twice."""
     assert observe_store(Backend.MEMORY) is observe_store(Backend.MEMORY)
+    with pytest.raises(ValueError, match="has the metrics of a store of another backend than postgres; give this store observability="):
+        observe_store(Backend.POSTGRES)
 
 
 async def test_what_users_did_is_counted_once(registry: CollectorRegistry) -> None:

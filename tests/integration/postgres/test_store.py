@@ -224,6 +224,16 @@ async def test_a_connection_killed_in_mid_statement_is_unavailable_and_the_next_
         await store.ping()
 
 
+async def test_a_connection_that_was_closed_while_idle_is_replaced(database: Database, observability: Observability) -> None:
+    """Before a statement is sent: a write must not be lost in a connection that the server has left."""
+    async with PostgresSessionStore(database.app, observability=observability, max_size=1) as store:
+        pid = await store.fetch_one("select pg_backend_pid()")
+        with psycopg.connect(database.admin, autocommit=True) as connection:
+            connection.execute("select pg_terminate_backend(%s, 5000)", [pid])
+        assert await store.fetch_one("select pg_backend_pid()") != pid
+        assert store.pool_snapshot().opened == 2
+
+
 async def test_cancelled_callers_leave_nothing_behind(
     postgres: PostgresSessionStore, registry: CollectorRegistry, alice: Principal
 ) -> None:
