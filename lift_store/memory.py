@@ -201,7 +201,8 @@ class InMemoryUserSessions:
                 "finalized_at": None,
             }
         )
-        for child in (*new.revisions, *new.ir_drafts, *new.pending_resolutions):
+        children: tuple[_Child, ...] = (*new.revisions, *new.ir_drafts, *new.pending_resolutions)
+        for child in children:
             record.append(child)
         self._user.sessions[session_id] = record
         return record.summary()
