@@ -33,7 +33,10 @@ async def _caller(request: Request) -> Principal:
 
 async def _expected_version(
     request: Request,
-    if_match: Annotated[str | None, Header(description=f"Takes {_IF_MATCH_TAKES}.", examples=['"3"'])] = None,
+    if_match: Annotated[
+        str | None,
+        Header(description=f"Takes {_IF_MATCH_TAKES}.", examples=['"3"'], json_schema_extra={"pattern": f"^{_STRONG_TAG.pattern}$"}),
+    ] = None,
 ) -> int:
     if if_match is None:
         raise refuse(NO_IF_MATCH, "header.If-Match", f"is missing; it takes {_IF_MATCH_TAKES}")
@@ -52,6 +55,7 @@ async def _operation_id(
         Header(
             description="A UUID; a repeated request with the same one answers as the first did and stores once.",
             examples=["0b7b6c1e-9a55-4c83-8f0e-5f2a4f0a8a11"],
+            json_schema_extra={"format": "uuid"},
         ),
     ] = None,
 ) -> UUID | None:
