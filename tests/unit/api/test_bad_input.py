@@ -566,6 +566,18 @@ async def test_a_body_without_a_length_is_read_up_to_the_limit(caller: httpx.Asy
     assert read <= MAX_BODY // 65_536 + 2
 
 
+async def test_of_a_route_without_a_body_none_is_read(caller: httpx.AsyncClient) -> None:
+    """Whatever it is, of whatever type and size: it changes nothing."""
+
+    async def unread() -> AsyncIterator[bytes]:
+        raise AssertionError
+        yield b""
+
+    for method, path in (("GET", SESSIONS), ("GET", SESSION), ("DELETE", SESSION), ("POST", f"{SESSION}/finalize")):
+        answer = await caller.request(method, path, content=unread(), headers=MATCH | {"Content-Type": "text/plain"})
+        assert answer.status_code == (200 if path == SESSIONS else 404), answer.text
+
+
 @pytest.mark.parametrize("name", ["If-Match", "Idempotency-Key"])
 async def test_a_header_twice_is_a_list(caller: httpx.AsyncClient, name: str) -> None:
     """Neither takes one, so that none of two is chosen in silence."""
