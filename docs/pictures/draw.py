@@ -78,7 +78,7 @@ def _objectives(axes: Axes) -> None:
 def main() -> None:
     """Run, keep what came of it, and draw."""
     if "--again" not in sys.argv[1:]:
-        _KEPT.write_text(json.dumps(asdict(record()), indent=1) + "\n", "utf-8")
+        _KEPT.write_text(json.dumps(asdict(record())) + "\n", "utf-8")
     run = Run(**json.loads(_KEPT.read_text("utf-8")))
     draw_terminal(run)
     draw_latency(run)
