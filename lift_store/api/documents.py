@@ -19,6 +19,9 @@ _REFERENCE: Final = {"$ref": "#/components/schemas/Problem"}
 _ALWAYS: Final = (401, 422, 500, 503)
 _ETAG: Final = {"ETag": {"description": "The session's version.", "schema": {"type": "string"}, "example": '"3"'}}
 _LOCATION: Final = {"Location": {"description": "The new session.", "schema": {"type": "string"}}}
+_BEARER: Final = {"type": "http", "scheme": "bearer", "bearerFormat": "JWT", "description": "A token of the Supabase project."}
+SECURED: Final[dict[str, Any]] = {"security": [{"HTTPBearer": []}]}
+"""What the document says of a route for verified callers."""
 
 
 class FieldError(BaseModel):
@@ -63,8 +66,9 @@ def document(app: FastAPI) -> None:
         if not app.openapi_schema:
             schema = get_openapi(title=app.title, version=app.version, description=app.description, routes=app.routes)
             found = Problem.model_json_schema(ref_template="#/components/schemas/{model}")
-            schemas = schema.setdefault("components", {}).setdefault("schemas", {})
-            schemas.update(found.pop("$defs"), Problem=found)
+            components = schema.setdefault("components", {})
+            components.setdefault("schemas", {}).update(found.pop("$defs"), Problem=found)
+            components["securitySchemes"] = {"HTTPBearer": _BEARER}
             app.openapi_schema = schema
         return app.openapi_schema
 

@@ -10,6 +10,7 @@ from starlette.requests import Request
 
 from lift_store.api.auth import KeysUnavailableError, RejectedError
 from lift_store.api.bodies import parse
+from lift_store.api.documents import SECURED
 from lift_store.api.problems import (
     CHALLENGE,
     ENCODED,
@@ -38,10 +39,13 @@ _INVALID_TOKEN: Final = {"WWW-Authenticate": 'Bearer error="invalid_token"'}
 
 
 class GuardedRoute(APIRoute):
-    """A route for verified callers only; `request.state.principal` is who calls.
+    """A route for verified callers only; `caller(request)` is who calls.
 
     A route class rather than a dependency, because FastAPI reads and parses the body before it runs any dependency.
     """
+
+    def __init__(self, path: str, endpoint: Callable[..., Any], **options: Any) -> None:
+        super().__init__(path, endpoint, **options | {"openapi_extra": SECURED})
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         """Return the handler with the guard before it."""
@@ -61,6 +65,12 @@ class GuardedRoute(APIRoute):
 class _Request(Request):
     async def json(self) -> Any:
         return parse(await self.body())
+
+
+def caller(request: Request) -> Principal:
+    """Return the verified caller of a guarded route."""
+    principal: Principal = request.state.principal
+    return principal
 
 
 async def authenticate(request: Request) -> Principal:

@@ -8,7 +8,6 @@ from fastapi import Depends, Header, Request
 from pydantic import TypeAdapter, ValidationError
 
 from lift_store.api.problems import BAD_HEADER, NO_IF_MATCH, ProblemError, refuse, shown
-from lift_store.principal import Principal
 
 _STRONG_TAG: Final = re.compile(r'"([1-9][0-9]{0,17})"', re.ASCII)
 _UUID: Final = TypeAdapter(UUID)
@@ -24,11 +23,6 @@ def is_current(if_none_match: str | None, version: int) -> bool:
     """Whether the caller's If-None-Match names *version*; the comparison is weak, as RFC 9110 section 13.1.2 says."""
     tags = {tag.strip().removeprefix("W/") for tag in (if_none_match or "").split(",")}
     return "*" in tags or etag(version) in tags
-
-
-async def _caller(request: Request) -> Principal:
-    principal: Principal = request.state.principal
-    return principal
 
 
 async def _expected_version(
@@ -79,8 +73,6 @@ def _bad(name: str, value: str, takes: str) -> ProblemError:
     return refuse(BAD_HEADER, f"header.{name}", f"is {shown(value)!r}; it takes {takes}", value=shown(value))
 
 
-Caller = Annotated[Principal, Depends(_caller)]
-"""The verified caller."""
 ExpectedVersion = Annotated[int, Depends(_expected_version)]
 """The version that If-Match names."""
 OperationId = Annotated[UUID | None, Depends(_operation_id)]

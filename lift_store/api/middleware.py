@@ -42,6 +42,7 @@ class Observe:
     def __init__(self, app: ASGIApp, *, metrics: ApiMetrics | None = None) -> None:
         self._app = app
         self._metrics = metrics
+        self._log = _log.bind()  # configured by now; each use of the other would look the configuration up
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: D102 - ASGI's
         if scope["type"] != "http":
@@ -73,7 +74,7 @@ class Observe:
         if self._metrics:
             self._metrics.request(scope["method"], template, status, seconds)
         # scrapes and probes of operators come every few seconds: not worth a line
-        report = _log.info if self._metrics else _log.debug
+        report = self._log.info if self._metrics else self._log.debug
         report(
             "request",
             request_id=correlation_id.get(),

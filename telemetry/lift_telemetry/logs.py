@@ -6,6 +6,7 @@ import logging
 import re
 import sys
 from collections.abc import Mapping
+from functools import partial
 from typing import Final, TextIO
 
 import structlog
@@ -30,12 +31,19 @@ def _redacted(name: object, value: object) -> object:
     return {inner: _redacted(inner, held) for inner, held in value.items()} if isinstance(value, Mapping) else value
 
 
+class _Named(structlog.WriteLogger):
+    """Writes lines of ours to *out*; the standard library's logger would make a record of each first, at twice the cost."""
+
+    def __init__(self, out: TextIO, name: str) -> None:
+        super().__init__(out)
+        self.name = name
+
+
 def _processors() -> list[Processor]:
     return [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
         structlog.stdlib.add_logger_name,
-        structlog.stdlib.ExtraAdder(),
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         redact,
     ]
@@ -50,18 +58,18 @@ def configure_logging(*, json: bool, level: str = "INFO", stream: TextIO | None 
     # the default, where rich is installed, prints every local variable beside a traceback: passwords, prompts, tokens
     console = structlog.dev.ConsoleRenderer(colors=out.isatty(), exception_formatter=structlog.dev.plain_traceback)
     renderer: Processor = structlog.processors.JSONRenderer() if json else console
-    errors: list[Processor] = [structlog.processors.format_exc_info] if json else []
+    rendering: list[Processor] = [structlog.processors.format_exc_info, renderer] if json else [renderer]
     handler = logging.StreamHandler(out)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
-            foreign_pre_chain=_processors(),
-            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *errors, renderer],
+            foreign_pre_chain=[structlog.stdlib.ExtraAdder(), *_processors()],
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *rendering],
         )
     )
     structlog.configure(
-        processors=[*_processors(), structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
-        logger_factory=structlog.stdlib.LoggerFactory(),
-        wrapper_class=structlog.stdlib.BoundLogger,
+        processors=[*_processors(), *rendering],
+        logger_factory=partial(_Named, out),
+        wrapper_class=structlog.make_filtering_bound_logger(level),
         cache_logger_on_first_use=False,  # so that a later configuration reaches loggers made before it
     )
     root = logging.getLogger()
