@@ -135,8 +135,9 @@ class IRDraft(Model):
     version: int | None = Field(None, ge=1, description="Assigned by the store, from 1; leave it out.")
     ir: JsonObject
     validation_status: ValidationStatus = ValidationStatus.PENDING
-    smt_results: tuple[JsonObject, ...] = Field((), max_length=MAX_CHILDREN)
-    ambiguities: tuple[Name, ...] = Field((), max_length=MAX_CHILDREN, description="Ids of the holes still open in it.")
+    # one wrong entry is reported, not all: a thousand drafts may have a thousand each
+    smt_results: tuple[JsonObject, ...] = Field((), max_length=MAX_CHILDREN, fail_fast=True)
+    ambiguities: tuple[Name, ...] = Field((), max_length=MAX_CHILDREN, fail_fast=True, description="Ids of the holes still open in it.")
     created_at: AwareDatetime | None = Field(None, description="When it was made; the store's clock where left out.")
     metadata: JsonObject = {}
 

@@ -3,6 +3,8 @@
 import json
 import math
 import re
+from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Annotated, Any, Final
 
@@ -15,6 +17,8 @@ from lift_store.api.problems import (
     MALFORMED_BODY,
     OUT_OF_RANGE,
     TOO_DEEP,
+    UNKNOWN_FIELD,
+    WRONG_LENGTH,
     WRONG_TYPE,
     Kind,
     ProblemError,
@@ -23,6 +27,7 @@ from lift_store.api.problems import (
     shown,
 )
 from lift_store.models import (
+    MAX_CHILDREN,
     MAX_JSON_DEPTH,
     HoleResolution,
     IRDraft,
@@ -39,6 +44,10 @@ from lift_store.models import (
 _SAFE_DIGITS: Final = 18
 """Characters of an integer that are within 64 bits whatever they are."""
 _SHOWN_DIGITS: Final = 40
+_MAX_FIELDS: Final = 16
+"""Fields of an object; none of our models has as many."""
+_LEVELS: Final = 4
+"""Levels of a body that are ours, such as body.ir_drafts.0.ambiguities."""
 _NO_BRACKETS: Final = re.compile(rb'"(?:[^"\\]|\\.)*+"?|[^"{}\[\]]+', re.DOTALL)
 _TYPES: Final = {list: "an array", str: "a string", bool: "a boolean", int: "a number", float: "a number", type(None): "null"}
 
@@ -86,8 +95,8 @@ class _Reader:
         found = dict(pairs)
         if len(found) == len(pairs):
             return found
-        keys = [key for key, _ in pairs]
-        return self._mark(DUPLICATE_KEY, "an object with a key twice", next(key for key in found if keys.count(key) > 1))
+        [(key, _)] = Counter(key for key, _ in pairs).most_common(1)
+        return self._mark(DUPLICATE_KEY, "an object with a key twice", key)
 
 
 def parse(raw: bytes) -> dict[str, Any]:
@@ -106,7 +115,22 @@ def parse(raw: bytes) -> dict[str, Any]:
         raise _problem(*_first_misfit(body))
     if not isinstance(body, dict):
         raise refuse(WRONG_TYPE, "body", f"is {_TYPES[type(body)]}, not an object")
+    _require_few(body, ("body",))
     return body
+
+
+def _require_few(item: Any, place: tuple[str | int, ...]) -> None:
+    """Refuse lists and objects of ours that are far too long before they are validated: an error for each entry takes seconds."""
+    if isinstance(item, dict) and len(item) > _MAX_FIELDS:
+        raise refuse(UNKNOWN_FIELD, field_name(place), f"has {len(item)} fields; no object has as many", limit=_MAX_FIELDS)
+    if isinstance(item, list) and len(item) > MAX_CHILDREN:
+        message = f"has {len(item)} entries; it takes at most {MAX_CHILDREN}"
+        raise refuse(WRONG_LENGTH, field_name(place), message, limit=MAX_CHILDREN)
+    for key, inner in item.items() if isinstance(item, dict) else enumerate(item):
+        if isinstance(inner, dict) and key in DOCUMENTS:
+            continue
+        if isinstance(inner, (dict, list)) and len(place) < _LEVELS:
+            _require_few(inner, (*place, key))
 
 
 def _depth(raw: bytes) -> int:
@@ -118,13 +142,20 @@ def _depth(raw: bytes) -> int:
 
 
 def _first_misfit(body: Any) -> tuple[_Misfit, tuple[str | int, ...]]:
-    waiting: list[tuple[Any, tuple[str | int, ...]]] = [(body, ("body",))]
+    # iterators, not lists of what waits: a body of 2 MB has a million places
+    place: list[str | int] = []
+    levels: list[Iterator[tuple[str | int, Any]]] = [iter([("body", body)])]
     while True:
-        item, place = waiting.pop()
-        if isinstance(item, _Misfit):
-            return item, place
-        inner = item.items() if isinstance(item, dict) else enumerate(item) if isinstance(item, list) else ()
-        waiting.extend((value, (*place, key)) for key, value in inner)
+        for key, item in levels[-1]:
+            if isinstance(item, _Misfit):
+                return item, (*place, key)
+            if isinstance(item, (dict, list)):
+                place.append(key)
+                levels.append(iter(item.items() if isinstance(item, dict) else enumerate(item)))
+                break
+        else:
+            levels.pop()
+            place.pop()
 
 
 def _problem(misfit: _Misfit, place: tuple[str | int, ...]) -> ProblemError:

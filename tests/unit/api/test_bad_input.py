@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import time
 from collections.abc import AsyncIterator
 from typing import Any
 from uuid import uuid4
@@ -564,6 +565,48 @@ async def test_a_body_without_a_length_is_read_up_to_the_limit(caller: httpx.Asy
     assert problem(answer, 413, "body-too-large")["errors"][0]["limit"] == MAX_BODY
     assert answer.headers["Connection"] == "close"
     assert read <= MAX_BODY // 65_536 + 2
+
+
+@pytest.mark.parametrize(
+    ("raw", "slug"),
+    [
+        (b'{"metadata": [' + b"1," * 1_000_000 + b"NaN]}", "malformed-body"),
+        (b'{"metadata": {' + b"".join(b'"%d":1,' % number for number in range(150_000)) + b'"0":1}}', "duplicate-key"),
+        (b'{"metadata": ' + b"[" * 900 + b"]" * 900 + b"}", "wrong-type"),
+        (b'{"metadata": {"a": ' + b"[" * 850 + b"]" * 850 + b"}}", "nested-too-deep"),
+        (b"[" * 1_000_000 + b"]" * 1_000_000, "nested-too-deep"),
+        (b'{"metadata": {"a": ' + b"9" * 2_000_000 + b"}}", "number-out-of-range"),
+        (b'{"revisions": [' + b"{}," * 600_000 + b"{}]}", "wrong-length"),
+        (b'{"ir_drafts": [{"ir": {}, "ambiguities": [' + b"1," * 900_000 + b"1]}]}", "wrong-length"),
+        (b'{"ir_drafts": [{"ir": {}, "smt_results": [' + b"1," * 900_000 + b"1]}]}", "wrong-length"),
+        (b'{"ir_drafts": [' + b",".join([b'{"ir":{},"ambiguities":[' + b"1," * 900 + b"1]}"] * 1000) + b"]}", "wrong-type"),
+        (b"{" + b"".join(b'"%d":1,' % number for number in range(150_000)) + b'"a":1}', "unknown-field"),
+        (b'{"revisions": [{' + b"".join(b'"%d":1,' % number for number in range(150_000)) + b'"a":1}]}', "unknown-field"),
+    ],
+    ids=[
+        "a million places",
+        "many keys",
+        "900 levels",
+        "850 levels",
+        "a million levels",
+        "a million digits",
+        "many children",
+        "many ambiguities",
+        "many results",
+        "many of many",
+        "many fields",
+        "many fields inside",
+    ],
+)
+async def test_a_mistake_in_a_great_body_is_found_fast(caller: httpx.AsyncClient, raw: bytes, slug: str) -> None:
+    """Whatever it is, it takes no more than a second or so, more on a busy machine: meanwhile all other callers wait."""
+    started = time.perf_counter()
+    answer = await caller.post(SESSIONS, content=raw, headers=JSON)
+    assert time.perf_counter() - started < 5
+    found = answer.json()
+    assert f"urn:lift-store:problem:{slug}" in {found["type"], *(error["type"] for error in found["errors"])}, answer.text[:500]
+    assert answer.status_code in (400, 422)
+    assert len(answer.content) < 30_000
 
 
 async def test_of_a_route_without_a_body_none_is_read(caller: httpx.AsyncClient) -> None:
