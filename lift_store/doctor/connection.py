@@ -20,6 +20,9 @@ _MIN_CONNECT_TIMEOUT: Final = 2  # libpq's
 _CANCEL_GRACE: Final = 1.0
 """Seconds that a server has to end a statement when it is asked to."""
 
+_SERVER_SHARE: Final = 0.9
+"""Part of a check's time after which the server itself ends its statement, which leaves the connection whole."""
+
 
 @dataclass(frozen=True, slots=True)
 class Target:
@@ -70,7 +73,7 @@ async def looking(connection: Connection, limit: float) -> AsyncIterator[None]:
             await rows(
                 connection,
                 "select set_config('statement_timeout', %s, true), set_config('search_path', '', true)",
-                f"{math.ceil(limit * 1000)}ms",
+                f"{math.ceil(limit * _SERVER_SHARE * 1000)}ms",
             )
             yield
     except TimeoutError:

@@ -104,5 +104,7 @@ async def _made(name: str, check: Check, subject: Subject) -> list[Finding]:
         return [skip(name, str(reason))]
     except (TimeoutError, psycopg.errors.QueryCanceled):
         return [fail(name, "no answer in time", "look for locks on the catalogue and for a server under too much load")]
+    except psycopg.OperationalError as error:
+        return [fail(name, f"the connection was lost: {type(error).__name__}", "look into the server's log, and run this again")]
     except Exception as error:  # noqa: BLE001 - one broken check must not hide what the others find; its text may hold a secret
         return [fail(name, f"the check itself broke: {type(error).__name__}", "report this as a bug of lift-store")]

@@ -14,6 +14,7 @@ _NAMES: Final = tuple(f"session_{operation}" for operation in Operation)
 _ENTRIES: Final = {"lift_private": "009_create_direct_sql_entry", "public": "008_create_operations"}
 """Where each operation is, by the migration that makes it there."""
 _USAGE: Final = (("lift_private", "lift_app"), ("public", "authenticated"), ("lift", "authenticated"), ("lift_hooks", "authenticated"))
+_SETTINGS: Final = {"role=authenticated": "role = 'authenticated'", 'search_path=""': "search_path = ''"}
 _OURS: Final = """
   select n.nspname::text as schema, p.proname::text as name, p.oid::regprocedure::text as signature, p.prosecdef as definer,
     coalesce(p.proconfig, '{}') as settings, case n.nspname when 'lift_private' then 'lift_app' else 'authenticated' end as caller,
@@ -60,17 +61,17 @@ def _missing(look: Look, ours: list[dict[str, Any]]) -> Iterator[Finding]:
 
 def _altered(look: Look, ours: list[dict[str, Any]]) -> Iterator[Finding]:
     for function in ours:
-        signature, settings, mends = function["signature"], function["settings"], []
-        entry = function["name"] in _NAMES
-        if 'search_path=""' not in settings:
-            mends.append("set search_path = ''")
-        if entry and function["definer"]:
-            mends.append("security invoker")
-        if entry and function["schema"] == "lift_private" and "role=authenticated" not in settings:
-            mends.append("set role = 'authenticated'")
-        if mends:
-            statement = f"alter function {signature} {' '.join(mends)};"
-            yield fail(look.name, f"{signature} is not as it was made: it lacks {', '.join(mends)}", "give that back", statement)
+        operation = function["name"] in _NAMES
+        made = ["role=authenticated", 'search_path=""'] if operation and function["schema"] == "lift_private" else ['search_path=""']
+        lacks = [setting for setting in made if setting not in function["settings"]]
+        definer = operation and function["definer"]
+        if lacks or definer:
+            words = ["not SECURITY INVOKER"] * definer + [f"without {setting}" for setting in lacks]
+            found = f"{function['signature']} is not as it was made: {', '.join(words)}"
+            # all settings anew, since they are kept in order
+            settings = " reset all" + "".join(f" set {_SETTINGS[setting]}" for setting in made) if lacks else ""
+            statement = f"alter function {function['signature']}{' security invoker' * definer}{settings};"
+            yield fail(look.name, found, "make it so again", statement)
 
 
 def _closed(look: Look, ours: list[dict[str, Any]]) -> Iterator[Finding]:

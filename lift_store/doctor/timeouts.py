@@ -16,9 +16,10 @@ _MUCH: Final = 4
 
 async def timeouts(look: Look) -> list[Finding]:
     """Check that the server itself ends statements and transactions that nobody waits for."""
+    # takes our own back, until the transaction ends: what was set in it hides where the session's came from
+    await look.rows("select set_config('statement_timeout', null, true)")
     settings = await look.rows(
         """
-        -- reset_val: what sessions start with; the current value is that of our own transaction
         select name, reset_val::bigint / 1000.0 as seconds, format('alter role %I%s set', session_user,
           case when source = 'database user' then format(' in database %I', current_database()) else '' end) as alter, source,
           -- true of every superuser too
