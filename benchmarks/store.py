@@ -13,15 +13,10 @@ Baseline and subject take turns, call by call, so that the machine's moods meet 
 
 from __future__ import annotations
 
-import argparse
 import asyncio
-import json
-import os
-import platform
 import statistics
 import sys
 from collections.abc import Awaitable, Callable
-from dataclasses import asdict, dataclass
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -29,8 +24,6 @@ from uuid import uuid4
 
 import psycopg
 from prometheus_client import CollectorRegistry
-from rich.console import Console
-from rich.table import Table
 
 from lift_store import HoleResolution, IRDraft, NewSession, PostgresSessionStore, Principal, PromptRevision
 from lift_store.local.postgres import LocalPostgres
@@ -39,6 +32,7 @@ from lift_store.protocol import Backend
 from lift_telemetry.observe import observed
 
 sys.path.insert(0, str(Path(__file__).parents[1]))  # the tests' databases, made as a project would make them
+from benchmarks.report import Result, options, report
 from tests.servers import migrated_database
 
 BARE_GET = """
@@ -60,19 +54,6 @@ select jsonb_build_object(
 from lift.sessions s where s.user_id = %s and s.session_id = %s
 """
 CHILDREN = ("session_revisions", "session_drafts", "hole_resolutions")
-
-
-@dataclass(frozen=True)
-class Result:
-    """One comparison: medians in microseconds, and the ratio or difference that the goal is about."""
-
-    name: str
-    baseline_us: float
-    subject_us: float
-    figure: float
-    unit: str
-    goal: str
-    met: bool
 
 
 async def medians(rounds: int, *acts: Callable[[], Awaitable[Any]]) -> list[float]:
@@ -109,7 +90,7 @@ async def compare_get(store: PostgresSessionStore, bare: psycopg.AsyncConnection
         return await cursor.fetchone()
 
     base, ours = await medians(rounds, baseline, lambda: sessions.get(session_id))
-    return Result("get", base, ours, ours / base, "x", "at most 1.6 x", ours / base <= 1.6)
+    return Result("get", base, ours, "us", ours / base, "x", "at most 1.6 x", ours / base <= 1.6)
 
 
 class _Bare:
@@ -136,7 +117,7 @@ async def compare_decorator(rounds: int) -> Result:
 
     samples = await sample(max(50, rounds // 20), lambda: thousand(bare.get), lambda: thousand(decorated.get))
     base, ours = (min(taken) * 1e3 for taken in samples)
-    return Result("decorator", base, ours, ours - base, "us", "at most 5 us more", ours - base <= 5)
+    return Result("decorator", base, ours, "us", ours - base, "us", "at most 5 us more", ours - base <= 5)
 
 
 async def compare_list(store: PostgresSessionStore, bare: psycopg.AsyncConnection, rounds: int) -> Result:
@@ -161,7 +142,7 @@ async def compare_list(store: PostgresSessionStore, bare: psycopg.AsyncConnectio
                 await (await bare.execute(query, [user.user_id, row[1]], prepare=True)).fetchall()
 
     base, ours = await medians(max(20, rounds // 20), naive, sessions.list_all)
-    return Result("list of 50", base, ours, base / ours, "x", "at least 10 x faster", base / ours >= 10)
+    return Result("list of 50", base, ours, "us", base / ours, "x", "at least 10 x faster", base / ours >= 10)
 
 
 async def run(rounds: int) -> list[Result]:
@@ -181,32 +162,11 @@ async def run(rounds: int) -> list[Result]:
 
 
 def main() -> None:
-    """Print the table, write the JSON, and fail where a goal is missed."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    """Measure, and say how it went."""
+    parser = options(__doc__ or "")
     parser.add_argument("--rounds", type=int, default=2000, help="calls of each (default 2000)")
-    parser.add_argument("--json", type=Path, help="also write the results there")
-    options = parser.parse_args()
-    results = asyncio.run(run(options.rounds))
-    machine = {
-        "python": platform.python_version(),
-        "psycopg": psycopg.__version__,
-        "platform": platform.platform(),
-        "cpus": os.cpu_count(),
-    }
-    table = Table("what", "baseline (us)", "ours (us)", "figure", "goal", "met", title=f"{machine}")
-    for r in results:
-        table.add_row(
-            r.name,
-            f"{r.baseline_us:.1f}",
-            f"{r.subject_us:.1f}",
-            f"{r.figure:.2f} {r.unit}",
-            r.goal,
-            "yes" if r.met else "NO",
-        )
-    Console(width=120).print(table)
-    if options.json:
-        options.json.write_text(json.dumps({"machine": machine, "results": [asdict(r) for r in results]}, indent=2) + "\n")
-    sys.exit(0 if all(r.met for r in results) else 1)
+    chosen = parser.parse_args()
+    report(asyncio.run(run(chosen.rounds)), chosen.json)
 
 
 if __name__ == "__main__":

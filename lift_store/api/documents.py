@@ -22,6 +22,18 @@ _LOCATION: Final = {"Location": {"description": "The new session.", "schema": {"
 _BEARER: Final = {"type": "http", "scheme": "bearer", "bearerFormat": "JWT", "description": "A token of the Supabase project."}
 SECURED: Final[dict[str, Any]] = {"security": [{"HTTPBearer": []}]}
 """What the document says of a route for verified callers."""
+CONDITIONAL: Final[dict[str, Any]] = {
+    "parameters": [
+        {
+            "name": "if-none-match",
+            "in": "header",
+            "required": False,
+            "schema": {"anyOf": [{"type": "string"}, {"type": "null"}], "title": "If-None-Match"},
+        }
+    ]
+}
+"""What the document says of a route that compares ETags."""
+NOT_MODIFIED: Final[Responses] = {304: {"description": "Not Modified"}}
 
 
 class FieldError(BaseModel):

@@ -4,12 +4,12 @@ from http import HTTPStatus
 from typing import Annotated, Any, Final
 from uuid import UUID
 
-from fastapi import APIRouter, Header, Path, Query, Request, Response
+from fastapi import APIRouter, Path, Query, Request, Response
 from pydantic import AfterValidator
 from pydantic_core import PydanticCustomError
 
 from lift_store.api.bodies import AnswerBody, DraftBody, NewSessionBody, PatchBody, RevisionBody
-from lift_store.api.documents import answer, problems
+from lift_store.api.documents import CONDITIONAL, NOT_MODIFIED, answer, problems
 from lift_store.api.guard import GuardedRoute, caller
 from lift_store.api.headers import ExpectedVersion, OperationId, etag, is_current
 from lift_store.api.problems import INVALID, refuse
@@ -64,13 +64,13 @@ async def list_sessions(request: Request, status: SessionStatus | None = None, l
     return _json(await sessions.list_all(status, limit, cursor))
 
 
-@router.get(SESSION, responses=answer(PromptSession) | {304: {"description": "Not Modified"}} | problems(404))
-async def get_session(request: Request, session_id: UUID, if_none_match: Annotated[str | None, Header()] = None) -> Response:
+@router.get(SESSION, responses=answer(PromptSession) | NOT_MODIFIED | problems(404), openapi_extra=CONDITIONAL)
+async def get_session(request: Request, session_id: UUID) -> Response:
     """Return a session with all its history."""
     session = await service_of(request).store.as_user(caller(request)).get(session_id)
     if session is None:
         raise NotFoundError("no such session")
-    if is_current(if_none_match, session.version):
+    if is_current(request, session.version):
         return Response(status_code=HTTPStatus.NOT_MODIFIED, headers=_CACHING | {"ETag": etag(session.version)})
     return _tagged(session)
 
