@@ -48,7 +48,7 @@ async def strangers(look: Look) -> list[Finding]:
         return [ok(look.name, f"none of the {len(ours)} functions may be called by PUBLIC or anon")]
     found = f"{_listed(opened)} may be called by PUBLIC or anon"
     statements = [f"revoke execute on function {f['signature']} from {', '.join(f['strangers'])};" for f in opened]
-    return [fail(look.name, found, "take that from them", *statements)]
+    return [fail(look.name, found, "take that back", *statements)]
 
 
 def _missing(look: Look, ours: list[dict[str, Any]]) -> Iterator[Finding]:

@@ -90,7 +90,7 @@ async def _too_much(look: Look, login: dict[str, Any]) -> list[Finding]:
         allowed,
         allowed,
     )
-    return [fail(look.name, found, "take that from it", *(grant["statement"] for grant in grants))]
+    return [fail(look.name, found, "take that back", *(grant["statement"] for grant in grants))]
 
 
 async def _too_little(look: Look, login: dict[str, Any]) -> list[Finding]:

@@ -32,7 +32,9 @@ async def _tables(look: Look) -> list[Finding]:
         lacks = [word for word, has in (("enabled", table["enabled"]), ("forced", table["forced"])) if not has]
         if lacks:
             statement = f"alter table {table['name']} enable row level security, force row level security;"
-            findings.append(fail(look.name, f"{table['name']}: row-level security is not {' and not '.join(lacks)}", "do so", statement))
+            findings.append(
+                fail(look.name, f"{table['name']}: row-level security is not {' and not '.join(lacks)}", "enable and force it", statement)
+            )
     return findings
 
 
@@ -68,4 +70,4 @@ async def _owner(look: Look) -> list[Finding]:
     if not held:
         return []
     statement = f"alter role lift_owner {' '.join(f'no{attribute}' for attribute in held)};"
-    return [fail(look.name, f"lift_owner, who owns every table, has {', '.join(held).upper()}", "take that from it", statement)]
+    return [fail(look.name, f"lift_owner, who owns every table, has {', '.join(held).upper()}", "take that back", statement)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from pathlib import Path
 
 import pytest
 from psycopg.conninfo import make_conninfo
@@ -110,3 +111,11 @@ def test_usage() -> None:
     shown = run("doctor", "--help")
     assert shown.returncode == 0
     assert "Example: lift-store doctor" in shown.stdout
+
+
+def test_the_page_explains_every_check() -> None:
+    """In their order, and its example has a line of each."""
+    page = (Path(__file__).parents[3] / "docs" / "DOCTOR.md").read_text()
+    explained = page.split("## The checks")[1]
+    assert re.findall(r"^\| ([a-z_.]+) \|", explained, re.MULTILINE)[1:] == list(CHECKS)
+    assert [match[2] for line in page.splitlines() if (match := LINE.match(line))] == list(CHECKS)

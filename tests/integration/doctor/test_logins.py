@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import pytest
 
 from lift_store.doctor import CHECKS, State
 from lift_store.settings import BackendChoice
 from tests.integration.doctor.conftest import Patient
+from tests.servers import PASSWORD
 
 
 async def test_all_is_well_where_it_was_set_up_as_documented(patient: Patient) -> None:
@@ -14,6 +18,18 @@ async def test_all_is_well_where_it_was_set_up_as_documented(patient: Patient) -
     report = await patient.report()
     assert list(CHECKS) == [finding.name for finding in report.findings]
     assert [finding for finding in report.findings if finding.state is not State.OK and finding.name != "version"] == []
+
+
+async def test_the_logins_of_the_docs_are_well(patient: Patient) -> None:
+    """As docs/DATABASE.md makes them, statement by statement."""
+    text = (Path(__file__).parents[3] / "docs" / "DATABASE.md").read_text()
+    names = {"app": patient.role(), "operator": patient.role()}
+    patient.run(*(f"drop role {name}" for name in names.values()))  # known to the patient, who cleans up
+    for line in text.splitlines():
+        if re.match(r"    (create|alter|grant) ", line):
+            patient.run(re.sub(r"\b(app|operator)\b(?= |;)", lambda found: names[found[1]], line).replace("'...'", f"'{PASSWORD}'"))
+    patient.user, patient.operator = patient.dsn(names["app"]), patient.dsn(names["operator"])
+    assert {finding.state for finding in (await patient.report()).findings if finding.name != "version"} == {State.OK}
 
 
 @pytest.mark.parametrize("attribute", ["superuser", "bypassrls", "createrole", "createdb", "replication"])
