@@ -220,7 +220,7 @@ _OF_ERROR: Final[dict[str, tuple[Kind, str]]] = {
     "too_long": (WRONG_LENGTH, "has {actual_length} entries; it takes at most {max_length}"),
     "greater_than_equal": (OUT_OF_RANGE, "is less than {ge}"),
     "less_than_equal": (OUT_OF_RANGE, "is greater than {le}"),
-    "int_parsing_size": (OUT_OF_RANGE, "is {length} characters long, beyond 64 bits"),
+    "int_parsing_size": (OUT_OF_RANGE, "is beyond 64 bits"),
     "cursor": (BAD_CURSOR, "was not made by this list; pass next_cursor unchanged"),
 }
 """By pydantic's type of error; what is not here is of the wrong type, in pydantic's words."""
