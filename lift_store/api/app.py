@@ -62,11 +62,11 @@ def create_app(
 def api_app(service: Service) -> FastAPI:
     """Return the application of the API port."""
     app = _bare(service, "lift-store", operator_port=False)
-    app.include_router(sessions.router)
-    app.include_router(probes.router)
+    # not included: that would make FastAPI match every request twice
+    app.router.routes += sessions.router.routes + probes.router.routes
     if service.settings.operator_token:
         # without a token they are not there at all: not even a 401 tells that they could be
-        app.include_router(operator.router)
+        app.router.routes += operator.router.routes
     problems.install(app, allowed_methods(app))
     document(app)
     service.metrics.expect([*templates(app), ("GET", UNMATCHED)])
@@ -78,8 +78,7 @@ def api_app(service: Service) -> FastAPI:
 def create_operator_app(service: Service) -> FastAPI:
     """Return the application of the operator port; whoever reaches that port is an operator."""
     app = _bare(service, "lift-store operator", operator_port=True)
-    app.include_router(operator.router)
-    app.include_router(probes.router)
+    app.router.routes += operator.router.routes + probes.router.routes
     problems.install(app, allowed_methods(app))
     app.add_middleware(Observe)
     app.add_middleware(RequestId)

@@ -17,7 +17,7 @@ UNMATCHED: Final = "unmatched"
 def route_of(scope: Mapping[str, Any]) -> str:
     """Return the template of the route that *scope* matched, `unmatched` if none.
 
-    Right because every router here is included without a prefix: FastAPI keeps the route without the prefixes.
+    Right because no router here is included with a prefix: FastAPI keeps the route without the prefixes.
     """
     path = getattr(scope.get("route"), "path_format", None)
     return path if isinstance(path, str) else UNMATCHED

@@ -7,6 +7,7 @@ import re
 import sys
 from collections.abc import Mapping
 from functools import partial
+from json import JSONEncoder
 from typing import Final, TextIO
 
 import structlog
@@ -39,6 +40,13 @@ class _Named(structlog.WriteLogger):
         self.name = name
 
 
+_ENCODER: Final = JSONEncoder(default=repr)  # made once: to make one costs as much as the line
+
+
+def _to_json(_: WrappedLogger, __: str, event: EventDict) -> str:
+    return _ENCODER.encode(event)
+
+
 def _processors() -> list[Processor]:
     return [
         structlog.contextvars.merge_contextvars,
@@ -57,7 +65,7 @@ def configure_logging(*, json: bool, level: str = "INFO", stream: TextIO | None 
     out = stream or sys.stderr
     # the default, where rich is installed, prints every local variable beside a traceback: passwords, prompts, tokens
     console = structlog.dev.ConsoleRenderer(colors=out.isatty(), exception_formatter=structlog.dev.plain_traceback)
-    renderer: Processor = structlog.processors.JSONRenderer() if json else console
+    renderer: Processor = _to_json if json else console
     rendering: list[Processor] = [structlog.processors.format_exc_info, renderer] if json else [renderer]
     handler = logging.StreamHandler(out)
     handler.setFormatter(
