@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from contextvars import ContextVar
 
 from opentelemetry import trace
@@ -11,11 +10,11 @@ request_id: ContextVar[str | None] = ContextVar("lift_store_request_id", default
 """The id of the HTTP request, or of the job, on whose behalf operations run; whoever receives the request sets it."""
 
 
-def operation_context() -> str | None:
-    """Return the `context` argument of the SQL functions as JSON: W3C traceparent and request id; None without either."""
+def operation_context() -> dict[str, str] | None:
+    """Return the `context` argument of the SQL functions: W3C traceparent and request id; None without either."""
     current, request = trace.get_current_span(), request_id.get()
-    if current is trace.INVALID_SPAN:
-        return json.dumps({"request_id": request}) if request else None
-    span = current.get_span_context()
-    traceparent = f"00-{span.trace_id:032x}-{span.span_id:016x}-{span.trace_flags:02x}"
-    return json.dumps({"traceparent": traceparent, **({"request_id": request} if request else {})})
+    context = {"request_id": request} if request else {}
+    if current is not trace.INVALID_SPAN:
+        span = current.get_span_context()
+        context["traceparent"] = f"00-{span.trace_id:032x}-{span.span_id:016x}-{span.trace_flags:02x}"
+    return context or None

@@ -8,35 +8,24 @@ from collections.abc import Mapping
 from time import perf_counter
 from types import TracebackType
 from typing import Any, Final, LiteralString, NoReturn, Self
-from uuid import UUID, uuid4
 
 import psycopg
 from psycopg_pool import AsyncConnectionPool, PoolClosed, PoolTimeout, TooManyRequests
 
 from lift_store import classify
-from lift_store.checks import require_change, require_limit, require_storable, require_user
+from lift_store.calls import CalledSessions
 from lift_store.connection import Connection, connection_class, no_connection
 from lift_store.context import operation_context
 from lift_store.errors import DeadlineError, SaturatedError, StoreError, UnavailableError
-from lift_store.models import (
-    HoleResolution,
-    IRDraft,
-    Model,
-    NewSession,
-    Page,
-    PromptRevision,
-    PromptSession,
-    SessionStatus,
-    SessionSummary,
-)
-from lift_store.notes import found, note, note_not_found, note_status
+from lift_store.models import Model
+from lift_store.notes import note
 from lift_store.observability import Observability, observe_store
 from lift_store.principal import Principal
 from lift_store.protocol import Backend, Operation
 from lift_store.schema.files import SchemaState, compare, shipped
-from lift_telemetry.observe import observed
 from lift_telemetry.pools import PoolSnapshot
 
+# the arguments of `CalledSessions._call` by place, between claims and context
 _STATEMENTS: Final[dict[Operation, LiteralString]] = {
     Operation.CREATE: "select lift_private.session_create(%s::jsonb, %s::jsonb, %s, %s::jsonb)::text",
     Operation.GET: "select lift_private.session_get(%s::jsonb, %s, %s::jsonb)::text",
@@ -48,21 +37,12 @@ _STATEMENTS: Final[dict[Operation, LiteralString]] = {
     Operation.ADD_DRAFT: "select lift_private.session_add_draft(%s::jsonb, %s, %s::jsonb, %s, %s::jsonb)::text",
     Operation.ADD_RESOLUTION: "select lift_private.session_add_resolution(%s::jsonb, %s, %s::jsonb, %s, %s::jsonb)::text",
 }
-_PAGE = Page[SessionSummary]
 _CANCEL_GRACE: Final = 0.2
 """Seconds of an operation's deadline, at most a tenth of it, that the server has to end a statement when it is asked to."""
 
 
 _RECONNECT: Final = 1.0
 """Seconds that the pool goes on alone after a connection failed; then the next caller makes it try. Its pauses double, up to minutes."""
-
-
-class _Written(Model):
-    """The answer of a write; see migrations/008_create_operations.sql."""
-
-    session: SessionSummary | None = None
-    deleted: bool = False
-    replayed: bool
 
 
 class PostgresSessionStore:
@@ -207,102 +187,27 @@ def _raise_refusal(error: psycopg.Error) -> NoReturn:
     raise refusal from None  # the driver's text may quote what the user sent
 
 
-class PostgresUserSessions:
+class PostgresUserSessions(CalledSessions):
     """The operations of `UserSessions` as one caller; each is one statement."""
 
     def __init__(self, store: PostgresSessionStore, principal: Principal) -> None:
-        self.telemetry = store.telemetry
+        super().__init__(store.telemetry, principal)
         self._store = store
-        self._principal = principal
 
-    async def _call(self, operation: Operation, *params: object) -> Any:
-        require_user(self._principal)
-        return await self._store.fetch_one(_STATEMENTS[operation], self._principal.claims_json, *params, operation_context())
-
-    async def _write(self, operation: Operation, *params: object) -> _Written:
-        written = _Written.model_validate_json(await self._call(operation, *params))
-        note(replayed=written.replayed)
-        return written
-
-    async def _append(self, operation: Operation, session_id: UUID, child: Model, operation_id: UUID | None) -> SessionSummary:
-        require_storable(child)
-        return found((await self._write(operation, session_id, child.model_dump_json(), operation_id or uuid4())).session)
-
-    async def _page(self, operation: Operation, *params: object) -> Page[SessionSummary]:
-        return _PAGE.model_validate_json(await self._call(operation, *params))
-
-    @observed
-    async def create(self, new: NewSession, *, operation_id: UUID | None = None) -> SessionSummary:
-        """Store a new session."""
-        require_storable(new, *new.revisions, *new.ir_drafts, *new.pending_resolutions)
-        note(source=new.source)
-        return found((await self._write(Operation.CREATE, new.model_dump_json(), operation_id or uuid4())).session)
-
-    @observed
-    async def get(self, session_id: UUID) -> PromptSession | None:
-        """Return the session with all its history."""
-        text = await self._call(Operation.GET, session_id)
-        if text is None:
-            note_not_found()
-            return None
-        return PromptSession.model_validate_json(text)
-
-    @observed
-    async def update(
-        self,
-        session_id: UUID,
-        *,
-        version: int,
-        status: SessionStatus | None = None,
-        metadata: Mapping[str, Any] | None = None,
-        operation_id: UUID | None = None,
-    ) -> SessionSummary:
-        """Set status, metadata or both, if the session is still at *version*."""
-        checked = require_change(status, metadata)
-        written = await self._write(
-            Operation.UPDATE,
-            session_id,
-            version,
-            status,
-            None if checked is None else json.dumps(checked),
-            operation_id or uuid4(),
+    async def _call(self, operation: Operation, arguments: Mapping[str, Any]) -> str | None:
+        context = operation_context()
+        parameters = (_parameter(value) for value in arguments.values())
+        text: str | None = await self._store.fetch_one(
+            _STATEMENTS[operation], self._principal.claims_json, *parameters, context and json.dumps(context)
         )
-        summary = found(written.session)
-        note_status(summary, status)
-        return summary
+        return text
 
-    @observed
-    async def delete(self, session_id: UUID, *, operation_id: UUID | None = None) -> bool:
-        """Delete the session and its history."""
-        deleted = (await self._write(Operation.DELETE, session_id, operation_id or uuid4())).deleted
-        if not deleted:
-            note_not_found()
-        return deleted
 
-    @observed
-    async def list_active(self, limit: int = 50, cursor: str | None = None) -> Page[SessionSummary]:
-        """Return the caller's active sessions, newest first."""
-        require_limit(limit)
-        return await self._page(Operation.LIST_ACTIVE, limit, cursor)
-
-    @observed
-    async def list_all(self, status: SessionStatus | None = None, limit: int = 50, cursor: str | None = None) -> Page[SessionSummary]:
-        """Return the caller's sessions, newest first."""
-        require_limit(limit)
-        return await self._page(Operation.LIST_ALL, status, limit, cursor)
-
-    @observed
-    async def add_revision(self, session_id: UUID, revision: PromptRevision, *, operation_id: UUID | None = None) -> SessionSummary:
-        """Append a revision."""
-        return await self._append(Operation.ADD_REVISION, session_id, revision, operation_id)
-
-    @observed
-    async def add_draft(self, session_id: UUID, draft: IRDraft, *, operation_id: UUID | None = None) -> SessionSummary:
-        """Append a draft."""
-        return await self._append(Operation.ADD_DRAFT, session_id, draft, operation_id)
-
-    @observed
-    async def add_resolution(self, session_id: UUID, resolution: HoleResolution, *, operation_id: UUID | None = None) -> SessionSummary:
-        """Append the answer to a hole."""
-        note(resolution_type=resolution.resolution_type)
-        return await self._append(Operation.ADD_RESOLUTION, session_id, resolution, operation_id)
+def _parameter(value: object) -> object:
+    match value:
+        case Model():
+            return value.model_dump_json()
+        case dict():
+            return json.dumps(value)
+        case _:
+            return value

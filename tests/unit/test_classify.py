@@ -100,8 +100,8 @@ def test_the_database_is_told_the_trace_and_the_request() -> None:
     try:
         with TracerProvider().get_tracer("test").start_as_current_span("request") as span:
             context = span.get_span_context()
-            expected = f'"traceparent": "00-{context.trace_id:032x}-{context.span_id:016x}-{context.trace_flags:02x}"'
-            assert operation_context() == f'{{{expected}, "request_id": "r-1"}}'
-        assert operation_context() == '{"request_id": "r-1"}'
+            traceparent = f"00-{context.trace_id:032x}-{context.span_id:016x}-{context.trace_flags:02x}"
+            assert operation_context() == {"traceparent": traceparent, "request_id": "r-1"}
+        assert operation_context() == {"request_id": "r-1"}
     finally:
         request_id.reset(token)
