@@ -15,10 +15,13 @@ LATENCY_BUCKETS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.2, 0.5
 ACQUIRE_BUCKETS: Final = (0.0001, 0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0)
 SESSION_BUCKETS: Final = (60.0, 300.0, 900.0, 3600.0, 14400.0, 86400.0, 604800.0)
 
+POOLS: Final = tuple(str(backend) for backend in (Backend.SUPABASE, Backend.POSTGRES))
+"""A pool is called as the backend whose it is."""
+
 _BACKEND = Label("backend", tuple(Backend))
 _OPERATION = Label("operation", tuple(Operation))
 _SOURCE = Label("source", tuple(SessionSource))
-_POOL = Label("pool", ("postgres",))
+_POOL = Label("pool", POOLS)
 DENIAL_KINDS: Final = ("with_check", "using", "grant")
 AUTH_REASONS: Final = ("missing", "malformed", "expired", "signature", "claims", "role", "unavailable")
 HTTP_METHODS: Final = ("GET", "POST", "PATCH", "DELETE", "HEAD", "OPTIONS", "PUT", "_OTHER")
@@ -44,6 +47,12 @@ IN_FLIGHT: Final = Metric(
     Kind.GAUGE,
     "Callers' operations that have begun and not yet ended.",
     (_OPERATION,),
+)
+RETRIES: Final = Metric(
+    "lift_store_retries_total",
+    Kind.COUNTER,
+    "Attempts that a store repeated inside an operation because the backend was unavailable; what a caller repeats is not counted.",
+    (_BACKEND, _OPERATION),
 )
 RLS_DENIALS: Final = Metric(
     "lift_store_rls_denials_total",

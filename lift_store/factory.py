@@ -37,6 +37,8 @@ def build_store(settings: Settings, registry: CollectorRegistry) -> ObservedStor
     observability = observe_on(registry, settings.backend, LogSink())
     if settings.backend is Backend.MEMORY:
         return InMemorySessionStore(observability=observability)
+    if settings.backend is Backend.SUPABASE:
+        return _supabase(settings, observability)
     if settings.database_url is None:
         raise SettingsError("DATABASE_URL is missing: the backend postgres takes it")
     return PostgresSessionStore(
@@ -48,4 +50,23 @@ def build_store(settings: Settings, registry: CollectorRegistry) -> ObservedStor
         max_waiting=settings.pool_max_waiting,
         operation_timeout=settings.operation_timeout,
         prepare=settings.prepared_statements,
+    )
+
+
+def _supabase(settings: Settings, observability: Observability) -> ObservedStore:
+    if settings.supabase_url is None or settings.supabase_key is None:
+        raise SettingsError("SUPABASE_URL and SUPABASE_KEY are missing: the backend supabase takes both")
+    try:
+        # an extra of its own: the other backends do without
+        from lift_store.supabase import SupabaseSessionStore  # noqa: PLC0415
+    except ModuleNotFoundError as missing:
+        raise SettingsError(f"LIFT_STORE_BACKEND supabase needs {missing.name}: pip install 'lift-store[supabase]'") from None
+    return SupabaseSessionStore(
+        settings.supabase_url,
+        settings.supabase_key.get_secret_value(),
+        observability=observability,
+        max_connections=settings.pool_max_size,
+        acquire_timeout=settings.acquire_timeout,
+        max_waiting=settings.pool_max_waiting,
+        operation_timeout=settings.operation_timeout,
     )

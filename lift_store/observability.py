@@ -42,13 +42,18 @@ class Observability:
         """Return what takes the seconds that a caller of *pool* waited for a connection."""
         return self.instruments.child(catalog.POOL_ACQUIRE, pool).observe  # type: ignore[no-any-return]
 
+    def retried(self, operation: Operation) -> None:
+        """Count one more attempt inside *operation*."""
+        self.instruments.child(catalog.RETRIES, self.telemetry.backend, operation).inc()
+
 
 def observe_on(registry: CollectorRegistry, backend: Backend, *extra: Sink) -> Observability:
     """Make the catalog live on *registry*, for a process whose backend is *backend*; *extra* sinks get every event too.
 
     Every fixed series is there at 0 from now on. A registry takes the catalog once.
     """
-    instruments = Instruments(catalog.METRICS, registry, fixed={"backend": (backend,)}, collected=_COLLECTED)
+    pool = (str(backend),) if backend in catalog.POOLS else ()
+    instruments = Instruments(catalog.METRICS, registry, fixed={"backend": (backend,), "pool": pool}, collected=_COLLECTED)
 
     def count_error(sink: str, _: BaseException) -> None:
         instruments.child(catalog.TELEMETRY_ERRORS, sink).inc()

@@ -38,6 +38,7 @@ class Operation(StrEnum):
 class Backend(StrEnum):
     """Who answers: the label `backend` of the metrics."""
 
+    SUPABASE = "supabase"
     POSTGRES = "postgres"
     MEMORY = "memory"
 

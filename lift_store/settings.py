@@ -32,9 +32,10 @@ class SettingsError(Exception):
 
 
 class BackendChoice(StrEnum):
-    """Values of LIFT_STORE_BACKEND; `auto` is PostgreSQL, and never falls back to memory in silence."""
+    """Values of LIFT_STORE_BACKEND; `auto` is Supabase where its URL and key are set, else PostgreSQL, and never memory in silence."""
 
     AUTO = "auto"
+    SUPABASE = "supabase"
     POSTGRES = "postgres"
     MEMORY = "memory"
 
@@ -96,6 +97,13 @@ def _at_least(length: int) -> AfterValidator:
     return AfterValidator(check)
 
 
+def _key(value: SecretStr) -> SecretStr:
+    text = value.get_secret_value()
+    if not text.isascii() or not text.isprintable() or " " in text:  # it is a header's value
+        raise ValueError
+    return value
+
+
 def _user_data_dir() -> Path | None:
     try:
         return Path.home() / ".local" / "share" / "lift-store"
@@ -106,6 +114,7 @@ def _user_data_dir() -> Path | None:
 PostgresUrl = Annotated[SecretStr, AfterValidator(_postgres_url)]
 WebUrl = Annotated[str, AfterValidator(_web_url)]
 ProjectUrl = Annotated[WebUrl, AfterValidator(_bare_web_url)]
+Key = Annotated[SecretStr, AfterValidator(_key)]
 Text = Annotated[str, AfterValidator(_plain)]
 Host = Annotated[str, AfterValidator(_host)]
 Folder = Annotated[Path, AfterValidator(_folder)]
@@ -133,9 +142,10 @@ class Settings(BaseSettings):
     operator_database_url: PostgresUrl | None = _variable(
         "LIFT_STORE_OPERATOR_DATABASE_URL", "the connection string of the operator's login; not that of the user path"
     )
-    backend_choice: BackendChoice = _variable("LIFT_STORE_BACKEND", "auto, postgres or memory", BackendChoice.AUTO)
+    backend_choice: BackendChoice = _variable("LIFT_STORE_BACKEND", "auto, supabase, postgres or memory", BackendChoice.AUTO)
 
     supabase_url: ProjectUrl | None = _variable("SUPABASE_URL", "the project's URL, such as https://project.supabase.co")
+    supabase_key: Key | None = _variable("SUPABASE_KEY", "the project's publishable key (or its legacy anon key)")
     jwt_secret: Annotated[SecretStr, _at_least(MIN_SECRET_BYTES)] | None = _variable(
         "SUPABASE_JWT_SECRET", f"the project's HS256 secret, of at least {MIN_SECRET_BYTES} bytes"
     )
@@ -190,7 +200,9 @@ class Settings(BaseSettings):
     @property
     def backend(self) -> Backend:
         """The backend that the store is built on."""
-        return Backend.MEMORY if self.backend_choice is BackendChoice.MEMORY else Backend.POSTGRES
+        if self.backend_choice is BackendChoice.AUTO:
+            return Backend.SUPABASE if self.supabase_url and self.supabase_key else Backend.POSTGRES
+        return Backend(self.backend_choice)
 
     @property
     def key_set_url(self) -> str | None:
@@ -211,8 +223,15 @@ class Settings(BaseSettings):
             raise SettingsError(problem)
 
     def _missing(self) -> str | None:
+        if self.supabase_key and not self.supabase_url:
+            return f"SUPABASE_URL is missing: it takes {_takes('supabase_url')}, whose key SUPABASE_KEY is"
+        if self.backend is Backend.SUPABASE:
+            for field in ("supabase_url", "supabase_key"):
+                if not getattr(self, field):
+                    return f"{field.upper()} is missing: it takes {_takes(field)} (or set LIFT_STORE_BACKEND=postgres)"
         if self.backend is Backend.POSTGRES and not self.database_url:
-            return f"DATABASE_URL is missing: it takes {_takes('database_url')} (or set LIFT_STORE_BACKEND=memory)"
+            instead = "SUPABASE_KEY, or LIFT_STORE_BACKEND=memory" if self.supabase_url else "LIFT_STORE_BACKEND=memory"
+            return f"DATABASE_URL is missing: it takes {_takes('database_url')} (or set {instead})"
         if not self.jwt_secret and not self.key_set_url:
             instead = "SUPABASE_URL or LIFT_STORE_JWKS_URL"
             return f"SUPABASE_JWT_SECRET is missing: it takes {_takes('jwt_secret')} (or set {instead})"

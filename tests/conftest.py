@@ -59,7 +59,7 @@ async def postgres(database: Database, observability: Observability) -> AsyncIte
         yield store
 
 
-@pytest.fixture(params=list(Backend))
+@pytest.fixture(params=[Backend.MEMORY, Backend.POSTGRES])
 async def store(request: pytest.FixtureRequest, database: Database) -> AsyncIterator[SessionStore]:
     """Every store in turn."""
     observability = observe_on(CollectorRegistry(), request.param)

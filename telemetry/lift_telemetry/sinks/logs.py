@@ -9,6 +9,10 @@ from lift_telemetry.event import OperationEvent
 _log = structlog.stdlib.get_logger("lift_telemetry.operations")
 
 
+_CAUSES = ("server_timing",)
+"""Attributes that say what took the time, where the operation has them."""
+
+
 class LogSink:
     """Logs operations that failed, and those that took *slow* seconds or more (default 1)."""
 
@@ -29,4 +33,5 @@ class LogSink:
             outcome=event.outcome,
             error=type(event.error).__name__ if event.error else None,
             duration=round(event.duration, 6),
+            **{name: event.attributes[name] for name in _CAUSES if name in event.attributes},
         )

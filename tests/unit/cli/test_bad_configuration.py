@@ -31,6 +31,7 @@ MALFORMED = {
     "LIFT_STORE_OPERATOR_DATABASE_URL": BAD_DSNS,
     "LIFT_STORE_BACKEND": ["sqlite", "Postgres"],
     "SUPABASE_URL": ["project.supabase.co", "ftp://host", "https://", "https://host:0x1", "https://host/rest/v1", "https://host?x=1"],
+    "SUPABASE_KEY": [f"{SECRET}\n", f"two {SECRET}s", f"{SECRET}ü"],
     "SUPABASE_JWT_SECRET": [SECRET, "s" * 31],
     "LIFT_STORE_JWKS_URL": ["ftp://host/keys", "https:///keys", "https://host/a b", "https://host:65536/keys"],
     "LIFT_STORE_JWT_ISSUER": ["https://host/auth/v1\n", " mine"],
@@ -55,6 +56,15 @@ MALFORMED = {
 }
 REQUIRED = ("DATABASE_URL", "SUPABASE_JWT_SECRET")
 CONTRADICTIONS = {
+    "SUPABASE_URL is missing: it takes the project's URL": {"SUPABASE_KEY": SECRET},
+    "SUPABASE_URL is missing": {"LIFT_STORE_BACKEND": "supabase"},
+    "SUPABASE_KEY is missing": {"LIFT_STORE_BACKEND": "supabase", "SUPABASE_URL": "https://host"},
+    "DATABASE_URL is missing": {
+        "LIFT_STORE_BACKEND": "postgres",
+        "SUPABASE_URL": "https://host",
+        "SUPABASE_KEY": SECRET,
+        "DATABASE_URL": "",
+    },
     "LIFT_STORE_JWKS_URL contradicts SUPABASE_JWT_SECRET": {"LIFT_STORE_JWKS_URL": "https://host/keys"},
     "LIFT_STORE_OPERATOR_DATABASE_URL takes a login of its own": {"LIFT_STORE_OPERATOR_DATABASE_URL": f"user=user password={SECRET}"},
     "LIFT_STORE_POOL_ACQUIRE_TIMEOUT takes at most LIFT_STORE_OPERATION_TIMEOUT, which is 1": {"LIFT_STORE_OPERATION_TIMEOUT": "1"},
