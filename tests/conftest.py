@@ -13,6 +13,7 @@ from lift_store.local.postgres import LocalPostgres
 from lift_store.observability import Observability, observe_on
 from lift_store.protocol import Backend
 from tests.servers import Database, migrated_database
+from tests.supabase import SupabaseProject, supabase_over
 
 
 @pytest.fixture
@@ -38,6 +39,13 @@ def server() -> Iterator[LocalPostgres]:
 def database(server: LocalPostgres) -> Database:
     """A migrated database that tests share: each has users of its own, and row-level security keeps them apart."""
     return migrated_database(server)
+
+
+@pytest.fixture(scope="session")
+def supabase(server: LocalPostgres) -> Iterator[SupabaseProject]:
+    """A Supabase project with a database of its own, for as long as the tests run; or the one that LIFT_STORE_TEST_SUPABASE_URL names."""
+    with supabase_over(server) as project:
+        yield project
 
 
 @pytest.fixture

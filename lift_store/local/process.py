@@ -65,15 +65,16 @@ def spawn(
     *,
     account: pwd.struct_passwd | None = None,
     environment: Mapping[str, str] | None = None,
+    folder: Path = Path("/"),
 ) -> subprocess.Popen[bytes]:
-    """Start *command* in a session of its own, so that a terminal's Ctrl-C reaches only us; its output goes to *log*."""
+    """Start *command* in *folder* and in a session of its own, so that a terminal's Ctrl-C reaches only us; its output goes to *log*."""
     with log.open("ab") as output:
         return subprocess.Popen(
             [str(part) for part in command],
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
-            cwd="/",
+            cwd=folder,
             env=dict(environment if environment is not None else os.environ),
             start_new_session=True,
             preexec_fn=become(account),  # noqa: PLW1509 - no threads are started before the children

