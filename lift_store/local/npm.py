@@ -12,13 +12,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from lift_store.local.process import LocalError, spawn, stop, tail
+from lift_store.local.process import LocalError, spawn, stop
 
 _INSTALL_TIMEOUT: Final = 600.0
 _STOP_TIMEOUT: Final = 10.0
 _LOCK: Final = "package-lock.json"
 _STAMP: Final = "installed"
-_NPM: Final = ("ci", "--ignore-scripts", "--no-audit", "--no-fund", "--no-update-notifier", "--loglevel=error")
+_NPM: Final = ("ci", "--ignore-scripts", "--no-audit", "--no-fund", "--no-update-notifier", "--loglevel=error", "--logs-max=0")
 
 
 @dataclass(frozen=True)
@@ -74,11 +74,17 @@ def install(package: Path, target: Path, node: Node) -> None:
     finally:
         stop(process, signal.SIGTERM, timeout=_STOP_TIMEOUT)
     if status != 0:
-        raise LocalError(f"npm could not install {package.name}: {tail(log)}")
+        raise LocalError(f"npm could not install {package.name}: {_errors(log)}")
     shutil.rmtree(cache, ignore_errors=True)
     (made / _STAMP).write_text(_digest(package), "utf-8")
     shutil.rmtree(target, ignore_errors=True)
     made.rename(target)
+
+
+def _errors(log: Path, lines: int = 3) -> str:
+    """Return the first lines of what npm says, which are those that tell."""
+    said = (line.removeprefix("npm error").strip() for line in log.read_text("utf-8", "replace").splitlines())
+    return " | ".join(list(filter(None, said))[:lines])
 
 
 def _digest(package: Path) -> str:

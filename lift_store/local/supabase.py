@@ -39,7 +39,7 @@ _NO_PRIVILEGE: Final = "42501"
 _AUTH_OWNER: Final = "select rolname from pg_catalog.pg_namespace n join pg_catalog.pg_roles r on r.oid = n.nspowner where nspname = 'auth'"
 _HAND_OVER: Final = (
     "grant anon, authenticated, service_role to {login} with inherit false, set true",
-    "grant pg_read_all_data to {login}",
+    "grant pg_read_all_data to {login} with inherit true, set false",
     "grant create on database {database} to {login}",
     "alter schema auth owner to {login}",
     "alter function auth.uid() owner to {login}",
