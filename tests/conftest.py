@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
-from uuid import uuid4
 
 import pytest
 from prometheus_client import CollectorRegistry
@@ -12,6 +11,8 @@ from lift_store import InMemorySessionStore, PostgresSessionStore, Principal, Se
 from lift_store.local.postgres import LocalPostgres
 from lift_store.observability import Observability, observe_on
 from lift_store.protocol import Backend
+from lift_store.supabase import SupabaseSessionStore
+from tests.principals import somebody
 from tests.servers import Database, migrated_database
 from tests.supabase import SupabaseProject, supabase_over
 
@@ -19,13 +20,13 @@ from tests.supabase import SupabaseProject, supabase_over
 @pytest.fixture
 def alice() -> Principal:
     """A user of this test's own."""
-    return Principal(uuid4())
+    return somebody()
 
 
 @pytest.fixture
 def bob() -> Principal:
     """Another user."""
-    return Principal(uuid4())
+    return somebody()
 
 
 @pytest.fixture(scope="session")
@@ -67,13 +68,20 @@ async def postgres(database: Database, observability: Observability) -> AsyncIte
         yield store
 
 
-@pytest.fixture(params=[Backend.MEMORY, Backend.POSTGRES])
-async def store(request: pytest.FixtureRequest, database: Database) -> AsyncIterator[SessionStore]:
+@pytest.fixture(params=list(Backend))
+async def store(request: pytest.FixtureRequest) -> AsyncIterator[SessionStore]:
     """Every store in turn."""
     observability = observe_on(CollectorRegistry(), request.param)
-    if request.param is Backend.MEMORY:
-        async with InMemorySessionStore(observability=observability) as memory:
-            yield memory
-    else:
-        async with PostgresSessionStore(database.app, observability=observability, max_size=8) as postgres:
-            yield postgres
+    async with _store(request, observability) as opened:
+        yield opened
+
+
+def _store(request: pytest.FixtureRequest, observability: Observability) -> SessionStore:
+    match request.param:
+        case Backend.SUPABASE:
+            project: SupabaseProject = request.getfixturevalue("supabase")
+            return SupabaseSessionStore(project.url, project.key, observability=observability)
+        case Backend.POSTGRES:
+            return PostgresSessionStore(request.getfixturevalue("database").app, observability=observability, max_size=8)
+        case _:
+            return InMemorySessionStore(observability=observability)

@@ -15,11 +15,11 @@ from uuid import UUID
 from lift_store.local.postgres import LocalPostgres
 from lift_store.local.supabase import LocalSupabase, install
 from lift_store.local.token import mint
+from tests.principals import SECRET
 from tests.servers import Database, migrated_database
 
 PROGRAMS = Path(sys.prefix) / "supabase-lite"
 """Where Lite is installed, once for all tests; ./dev test does it beforehand."""
-SECRET = "of-a-throwaway-project-on-loopback-only"  # noqa: S105 - as it says
 _ENVIRONMENT = ("LIFT_STORE_TEST_SUPABASE_URL", "LIFT_STORE_TEST_SUPABASE_KEY", "LIFT_STORE_TEST_SUPABASE_JWT_SECRET")
 
 

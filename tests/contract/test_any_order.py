@@ -22,7 +22,6 @@ from lift_store import (
     IRDraft,
     NewSession,
     PostgresSessionStore,
-    Principal,
     PromptRevision,
     SessionSource,
     SessionStatus,
@@ -32,9 +31,12 @@ from lift_store.local.postgres import LocalPostgres
 from lift_store.models import MAX_FLOAT
 from lift_store.observability import observe_on
 from lift_store.protocol import Backend
+from lift_store.supabase import SupabaseSessionStore
 from tests.contract.model import Answer, Append, Create, Delete, ModelUser, Request, Update, Write, answer_to, apply
 from tests.pgbouncer import pgbouncer, through
+from tests.principals import somebody
 from tests.servers import BINARIES, Database, migrated_database
+from tests.supabase import SupabaseProject
 
 USERS = 3
 IDS = 2
@@ -110,7 +112,7 @@ class SessionMachine(RuleBasedStateMachine):
     @initialize()
     def meet(self) -> None:
         """Begin with users who have nothing, and with ids that all of them use."""
-        self.principals = [Principal(uuid4()) for _ in range(USERS)]
+        self.principals = [somebody() for _ in range(USERS)]
         self.ids = [uuid4() for _ in range(IDS)]
         self.model = [ModelUser() for _ in range(USERS)]
         self.sent: list[Request] = []
@@ -208,7 +210,7 @@ class SessionMachine(RuleBasedStateMachine):
         return await answer_to(lambda: request.write.send(sessions, request.operation_id))
 
 
-PLACES = ["memory", "postgresql 18", "postgresql 15", "pgbouncer"]
+PLACES = ["memory", "postgresql 18", "postgresql 15", "pgbouncer", "supabase"]
 
 
 @pytest.fixture(scope="module")
@@ -222,16 +224,23 @@ def oldest() -> Iterator[Database]:
 def opened(place: str, request: pytest.FixtureRequest) -> Iterator[tuple[asyncio.Runner, SessionStore]]:
     """Open a store there, on an event loop of its own: hypothesis is not asynchronous."""
     with asyncio.Runner() as runner, _conninfo(place, request) as conninfo:
-        observability = observe_on(CollectorRegistry(), Backend.POSTGRES if conninfo else Backend.MEMORY)
-        store: InMemorySessionStore | PostgresSessionStore = InMemorySessionStore(observability=observability)
-        if conninfo:
-            # PgBouncer knows prepared statements since 1.22 only; Debian 12 has 1.18
-            store = PostgresSessionStore(conninfo, observability=observability, max_size=8, prepare=place != "pgbouncer")
+        store = _store(place, request, conninfo)
         runner.run(store.__aenter__())
         try:
             yield runner, store
         finally:
             runner.run(store.__aexit__(None, None, None))
+
+
+def _store(place: str, request: pytest.FixtureRequest, conninfo: str | None) -> SessionStore:
+    if place == "supabase":
+        project: SupabaseProject = request.getfixturevalue("supabase")
+        return SupabaseSessionStore(project.url, project.key, observability=observe_on(CollectorRegistry(), Backend.SUPABASE))
+    if conninfo is None:
+        return InMemorySessionStore(observability=observe_on(CollectorRegistry(), Backend.MEMORY))
+    # PgBouncer knows prepared statements since 1.22 only; Debian 12 has 1.18
+    observability = observe_on(CollectorRegistry(), Backend.POSTGRES)
+    return PostgresSessionStore(conninfo, observability=observability, max_size=8, prepare=place != "pgbouncer")
 
 
 @contextmanager
@@ -272,7 +281,7 @@ def test_a_store_does_what_the_model_says(place: str, examples: int, request: py
 def test_json_comes_back_as_it_went_in(place: str, request: pytest.FixtureRequest) -> None:
     """Any document that is taken is read back equal, in each place that takes one, and what was read is taken again."""
     with opened(place, request) as (runner, store):
-        sessions = store.as_user(Principal(uuid4()))
+        sessions = store.as_user(somebody())
 
         async def round_trip(document: dict[str, Any]) -> None:
             revision = PromptRevision(content="a", metadata=document)

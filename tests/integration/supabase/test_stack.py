@@ -36,7 +36,7 @@ def rpc(supabase: SupabaseProject) -> Iterator[Rpc]:
 def test_a_user_reads_what_they_created_and_nobody_else_does(rpc: Rpc, alice: Principal, bob: Principal) -> None:
     """Over HTTP, under each one's own token; a hidden session answers as one that never was, byte for byte."""
     created = rpc("create", alice, session=SESSION).json()["session"]
-    assert created["user_id"] == str(alice.user_id)
+    assert (created["user_id"], created["revision_count"]) == (str(alice.user_id), 1)
     found = rpc("get", alice, session_id=created["session_id"])
     assert (found.status_code, found.json()["session_id"]) == (200, created["session_id"])
     hidden, missing = (rpc("get", bob, session_id=session) for session in (created["session_id"], str(uuid4())))
@@ -74,9 +74,9 @@ def test_a_conflict_arrives_with_all_that_it_says(rpc: Rpc, alice: Principal) ->
     assert stale.status_code == 409
     assert stale.json() == {
         "code": "PT409",
-        "message": "the session is at version 1, not 77; read it again",
+        "message": "the session is at version 2, not 77; read it again",
         "hint": "stale_version",
-        "details": '{"actual_version": 1}',
+        "details": '{"actual_version": 2}',
     }
 
 
