@@ -17,7 +17,7 @@ from lift_store.local.supabase import LocalSupabase, install
 from lift_store.local.token import mint
 from tests.servers import Database, migrated_database
 
-PROGRAMS = Path(sys.prefix) / "supabase-lite"
+PROGRAMS = Path(sys.prefix) / "lite"
 """Where Lite is installed, once for all tests; ./dev test does it beforehand."""
 SECRET = "of-a-throwaway-project-on-loopback-only"  # noqa: S105 - as it says
 _ENVIRONMENT = ("LIFT_STORE_TEST_SUPABASE_URL", "LIFT_STORE_TEST_SUPABASE_KEY", "LIFT_STORE_TEST_SUPABASE_JWT_SECRET")

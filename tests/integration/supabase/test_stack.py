@@ -36,12 +36,21 @@ def rpc(supabase: SupabaseProject) -> Iterator[Rpc]:
 def test_a_user_reads_what_they_created_and_nobody_else_does(rpc: Rpc, alice: Principal, bob: Principal) -> None:
     """Over HTTP, under each one's own token; a hidden session answers as one that never was, byte for byte."""
     created = rpc("create", alice, session=SESSION).json()["session"]
-    assert created["user_id"] == str(alice.user_id)
+    assert (created["user_id"], created["revision_count"]) == (str(alice.user_id), 1)
     found = rpc("get", alice, session_id=created["session_id"])
-    assert (found.status_code, found.json()["session_id"]) == (200, created["session_id"])
+    assert (found.status_code, found.json()["revisions"][0]["content"]) == (200, "def add(a, b):")
     hidden, missing = (rpc("get", bob, session_id=session) for session in (created["session_id"], str(uuid4())))
     assert (hidden.status_code, hidden.content) == (missing.status_code, missing.content)
     assert (hidden.status_code, hidden.json()) == (200, None)
+
+
+def test_arguments_are_the_json_that_was_sent(rpc: Rpc, alice: Principal) -> None:
+    """Objects and arrays within them, and not a string of theirs."""
+    created = rpc("create", alice, session={"metadata": {"a": [1, {"b": None}]}}).json()["session"]
+    rpc("add_draft", alice, session_id=created["session_id"], draft={"ir": {"steps": ["x"]}, "ambiguities": ["which?"]})
+    found = rpc("get", alice, session_id=created["session_id"]).json()
+    assert found["metadata"] == {"a": [1, {"b": None}]}
+    assert (found["ir_drafts"][0]["ir"], found["ir_drafts"][0]["ambiguities"]) == ({"steps": ["x"]}, ["which?"])
 
 
 def test_lists_have_the_callers_sessions_only(rpc: Rpc, alice: Principal, bob: Principal) -> None:
@@ -74,9 +83,9 @@ def test_a_conflict_arrives_with_all_that_it_says(rpc: Rpc, alice: Principal) ->
     assert stale.status_code == 409
     assert stale.json() == {
         "code": "PT409",
-        "message": "the session is at version 1, not 77; read it again",
+        "message": "the session is at version 2, not 77; read it again",
         "hint": "stale_version",
-        "details": '{"actual_version": 1}',
+        "details": '{"actual_version": 2}',
     }
 
 
