@@ -213,8 +213,10 @@ class Settings(BaseSettings):
 
     @property
     def issuer(self) -> str | None:
-        """The `iss` that tokens must have; a Supabase project's own unless set, None: not checked."""
-        return self.jwt_issuer or (self.supabase_url + _ISSUER_PATH if self.supabase_url else None)
+        """The `iss` that tokens must have; a Supabase project's own unless set, None, which only a caller of ours can set: not checked."""
+        if "jwt_issuer" in self.model_fields_set or not self.supabase_url:
+            return self.jwt_issuer
+        return self.supabase_url + _ISSUER_PATH
 
     def check(self) -> None:
         """Raise SettingsError where two values contradict each other, or one that another needs is missing."""

@@ -18,7 +18,7 @@ from lift_store.local.token import mint
 from tests.principals import SECRET
 from tests.servers import Database, migrated_database
 
-PROGRAMS = Path(sys.prefix) / "supabase-lite"
+PROGRAMS = Path(sys.prefix) / "lite"
 """Where Lite is installed, once for all tests; ./dev test does it beforehand."""
 _ENVIRONMENT = ("LIFT_STORE_TEST_SUPABASE_URL", "LIFT_STORE_TEST_SUPABASE_KEY", "LIFT_STORE_TEST_SUPABASE_JWT_SECRET")
 

@@ -19,7 +19,7 @@ from rich.console import Console
 
 from lift_store.api.serve import run
 from lift_store.cli.options import DEFAULT_URL, DataDir
-from lift_store.local import prometheus
+from lift_store.local import prometheus, supabase
 from lift_store.local.process import LocalError
 from lift_store.local.stack import LocalStack, default_data_dir
 from lift_store.local.token import mint
@@ -35,8 +35,13 @@ def up(
     operator_port: Annotated[int, typer.Option(help="Port of /metrics, /status and /health with details.")] = 9464,
     prometheus_port: Annotated[int, typer.Option(help="Port of Prometheus.")] = 9090,
     with_prometheus: Annotated[bool, typer.Option("--prometheus/--no-prometheus", help="Start Prometheus where it is installed.")] = True,
+    with_supabase: Annotated[bool, typer.Option("--supabase", help="Reach the database through Supabase Lite, as on Supabase.")] = False,
+    supabase_port: Annotated[int, typer.Option(help="Port of Supabase Lite.")] = 54321,
 ) -> None:
     """Run everything on this machine: PostgreSQL, migrations, the API, and Prometheus where installed. Ctrl-C stops all.
+
+    With --supabase the API works as it does on a Supabase project, without an account: Supabase Lite, which needs Node.js, runs on the
+    same database, and is installed from npm into the data directory the first time.
 
     Example: lift-store up --port 8080
 
@@ -44,9 +49,11 @@ def up(
     """
     signal.signal(signal.SIGTERM, _stop)  # until the service takes over, so that what was started is stopped
     folder = data_dir or default_data_dir()
-    ports = {"--port": port, "--operator-port": operator_port}
     scraper = prometheus.installed() if with_prometheus else None
-    for option, number in (ports | {"--prometheus-port": prometheus_port} if scraper else ports).items():
+    ports = {"--port": port, "--operator-port": operator_port}
+    ports |= {"--prometheus-port": prometheus_port} if scraper else {}
+    ports |= {"--supabase-port": supabase_port} if with_supabase else {}
+    for option, number in ports.items():
         _require_free(number, option)
     console = Console(stderr=True)
     with ExitStack() as stack:
@@ -54,12 +61,13 @@ def up(
             local = stack.enter_context(LocalStack(folder))
         if local.migrated:
             console.print(f"Applied {len(local.migrated)} migrations.")
+        project = _supabase(stack, console, local, folder, supabase_port) if with_supabase else None
         scraped = None
         if scraper:
             target = f"127.0.0.1:{operator_port}"
             scraped = stack.enter_context(prometheus.LocalPrometheus(folder, [target], port=prometheus_port)).url
-        settings = _settings(local, folder, port, operator_port)
-        banner = _banner(local, folder, port, operator_port, scraped)
+        settings = _settings(local, project, folder, port, operator_port)
+        banner = _banner(local, project, folder, settings, scraped)
         asyncio.run(run(settings, on_ready=lambda: print(banner, flush=True)))  # noqa: T201 - to be pasted, so not wrapped
     console.print("Stopped.")
 
@@ -77,15 +85,26 @@ def _require_free(port: int, option: str) -> None:
             raise LocalError(f"port {port} of 127.0.0.1 cannot be had; choose another with {option}") from None
 
 
-def _settings(local: LocalStack, folder: Path, port: int, operator_port: int) -> Settings:
+def _supabase(stack: ExitStack, console: Console, local: LocalStack, folder: Path, port: int) -> supabase.LocalSupabase:
+    """Start Supabase Lite on the database of *local* until *stack* ends."""
+    programs = folder / "supabase-lite"
+    with console.status(f"Looking for Supabase Lite in {programs}; installing it from npm takes a minute, the first time ..."):
+        supabase.install(programs)
+    project = supabase.LocalSupabase(folder / "supabase", local.admin_dsn, programs=programs, jwt_secret=local.jwt_secret, port=port)
+    with console.status("Starting Supabase Lite ..."):
+        return stack.enter_context(project)
+
+
+def _settings(local: LocalStack, project: supabase.LocalSupabase | None, folder: Path, port: int, operator_port: int) -> Settings:
     """Everything that `up` decides wins over the environment; the rest, such as timeouts, may be set there."""
     return Settings.load(
-        backend_choice=BackendChoice.POSTGRES,
-        database_url=local.app_dsn,
-        supabase_url=None,
+        backend_choice=BackendChoice.SUPABASE if project else BackendChoice.POSTGRES,
+        database_url=None if project else local.app_dsn,
+        supabase_url=project.url if project else None,
+        supabase_key=project.publishable_key if project else None,
         jwt_secret=local.jwt_secret,
         jwks_url=None,
-        jwt_issuer=None,
+        jwt_issuer=None,  # Lite's own tokens name none, and neither do ours
         host="127.0.0.1",
         port=port,
         operator_host="127.0.0.1",
@@ -102,13 +121,14 @@ def _loadgen(folder: Path, url: str) -> str:
     return f"{shlex.quote(program)} loadgen --users 20 --duration 30s{address}{where}"
 
 
-def _banner(local: LocalStack, folder: Path, port: int, operator_port: int, scraped: str | None) -> str:
+def _banner(local: LocalStack, project: supabase.LocalSupabase | None, folder: Path, settings: Settings, scraped: str | None) -> str:
     token = mint(local.jwt_secret, _DEMO_USER)
-    url = f"http://127.0.0.1:{port}"
+    url = f"http://127.0.0.1:{settings.port}"
     install = "not installed; on Debian: apt-get install --no-install-recommends prometheus"
+    rest = f"\n  Supabase    {project.url}/rest/v1   (publishable key: {project.publishable_key})" if project else ""
     return f"""
-  API         {url}/api/sessions   (documentation: {url}/docs)
-  Operators   http://127.0.0.1:{operator_port}/metrics, /status, /health
+  API         {url}/api/sessions   (documentation: {url}/docs){rest}
+  Operators   http://127.0.0.1:{settings.operator_port}/metrics, /status, /health
   Prometheus  {scraped or install}
   Data        {folder}
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import os
 import shutil
@@ -16,7 +17,6 @@ from lift_store.local.process import LocalError, spawn, stop
 
 _INSTALL_TIMEOUT: Final = 600.0
 _STOP_TIMEOUT: Final = 10.0
-_LOCK: Final = "package-lock.json"
 _STAMP: Final = "installed"
 _NPM: Final = ("ci", "--ignore-scripts", "--no-audit", "--no-fund", "--no-update-notifier", "--loglevel=error", "--logs-max=0")
 
@@ -51,19 +51,26 @@ def _ask(node: Path) -> tuple[Path, tuple[int, ...]] | None:
     return Path(program), tuple(map(int, version.split(".")))
 
 
-def installed(package: Path, target: Path) -> bool:
-    """Whether *target* has what the lockfile of *package* pins."""
-    stamp = target / _STAMP
-    return stamp.exists() and stamp.read_text("utf-8") == _digest(package)
+def install(package: Path, target: Path, at_least: tuple[int, int]) -> None:
+    """Install the files of *package* and what its lockfile pins into *target*, unless they are there, with a Node.js of *at_least*.
+
+    It is made under another name until it is whole, and by one process at a time. LocalError says why it failed.
+    """
+    target.parent.mkdir(parents=True, exist_ok=True)
+    folder = os.open(target.parent, os.O_RDONLY)
+    try:
+        fcntl.flock(folder, fcntl.LOCK_EX)
+        stamp = target / _STAMP
+        if not stamp.exists() or stamp.read_text("utf-8") != _digest(package):
+            _install(package, target, find_node(at_least))
+    finally:
+        os.close(folder)
 
 
-def install(package: Path, target: Path, node: Node) -> None:
-    """Install what the lockfile of *package* pins into *target*, under another name until it is whole. LocalError says why it failed."""
+def _install(package: Path, target: Path, node: Node) -> None:
     made = target.with_name(f"{target.name}.part")
     shutil.rmtree(made, ignore_errors=True)
-    made.mkdir(parents=True)
-    for name in ("package.json", _LOCK):
-        shutil.copy(package / name, made)
+    shutil.copytree(package, made)
     log, cache = made / "npm.log", made / "cache"
     path = f"{node.program.parent}:{os.environ.get('PATH', os.defpath)}"
     process = spawn([node.npm, *_NPM, "--cache", cache], log, environment={**os.environ, "PATH": path}, folder=made)
@@ -88,4 +95,7 @@ def _errors(log: Path, lines: int = 3) -> str:
 
 
 def _digest(package: Path) -> str:
-    return hashlib.sha256((package / _LOCK).read_bytes()).hexdigest()
+    digest = hashlib.sha256()
+    for file in sorted(package.iterdir()):
+        digest.update(file.read_bytes())
+    return digest.hexdigest()

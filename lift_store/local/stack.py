@@ -44,6 +44,7 @@ class LocalStack:
         self._exit = ExitStack()
         self.jwt_secret = ""
         self.app_dsn = ""
+        self.admin_dsn = ""
         self.migrated: list[str] = []
 
     def __enter__(self) -> Self:
@@ -76,6 +77,7 @@ class LocalStack:
         self.migrated = migrate.up(server.dsn(_MIGRATOR, _DATABASE, password))
         ensure_login(admin, _APP, password, "lift_app")
         self.app_dsn = server.dsn(_APP, _DATABASE, password)
+        self.admin_dsn = server.dsn("postgres", _DATABASE)
 
 
 def _secret(file: Path) -> str:

@@ -9,10 +9,10 @@ security holds for it all the same, and a request never runs as it, but as one o
 from __future__ import annotations
 
 import json
+import os
 import secrets
 import signal
 import subprocess
-from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from time import monotonic, sleep
@@ -49,10 +49,14 @@ _HAND_OVER: Final = (
 )
 
 
+def node() -> npm.Node:
+    """Return a Node.js that is new enough for Lite. Raises LocalError."""
+    return npm.find_node(_NODE)
+
+
 def install(target: Path) -> None:
     """Install Lite into *target*, unless it is there, from the npm registry; some 150 MB. Raises LocalError."""
-    if not npm.installed(PACKAGE, target):
-        npm.install(PACKAGE, target, npm.find_node(_NODE))
+    npm.install(PACKAGE, target, _NODE)
 
 
 class LocalSupabase:
@@ -67,10 +71,10 @@ class LocalSupabase:
         self.jwt_secret = jwt_secret
         self.publishable_key = f"sb_publishable_{secrets.token_urlsafe(24)}"
         self.secret_key = f"sb_secret_{secrets.token_urlsafe(24)}"
-        self._root = folder.absolute()
+        self._root = folder.resolve()
         self.log = self._root / "supabase-lite.log"
         self._admin = admin
-        self._programs = programs.absolute()
+        self._programs = programs.resolve()
         self._port = port
         self._exit = ExitStack()
 
@@ -80,15 +84,17 @@ class LocalSupabase:
         return f"http://127.0.0.1:{self._port}"
 
     def __enter__(self) -> Self:
-        node = npm.find_node(_NODE)
+        program = node().program
         self._port = self._port or free_port()
         configuration = self._configuration(_hand_over(self._admin))
         with usable(self._root):
             prepare(self._root, None)
-            write_private(self._root / "config.toml", _toml(configuration))
+            write_private(self._root / "config.json", json.dumps(configuration))
         # nothing of our environment: Lite's driver would take a PGHOST that is meant for us, and Lite itself a key
         environment = {"HOME": str(self._root), "LITE_TELEMETRY": "0", "DO_NOT_TRACK": "1"}
-        command: list[str | Path] = [node.program, self._programs / _PROGRAM, "start", "--no-admin", "--config", "config.toml"]
+        # Lite takes the name of its configuration from the folder that it runs in, even where it is absolute
+        configuration_file = os.path.relpath(self._programs / "config.mjs", self._root)
+        command: list[str | Path] = [program, self._programs / _PROGRAM, "start", "--no-admin", "--config", configuration_file]
         with ExitStack() as started:  # whatever ends the start, Ctrl-C included, ends what it has begun
             process = spawn(command, self.log, environment=environment, folder=self._root)
             started.callback(stop, process, signal.SIGTERM, timeout=_STOP_TIMEOUT)
@@ -99,10 +105,11 @@ class LocalSupabase:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self._exit.close()
 
-    def _configuration(self, database_url: str) -> dict[str, dict[str, Any]]:
+    def _configuration(self, database_url: str) -> dict[str, Any]:
+        """Return what config.mjs reads: the URL of the database, and the rest in the words of Supabase's config.toml."""
         return {
+            "url": database_url,
             "api": {"port": self._port, "schemas": ["public"]},
-            "db": {"driver": "postgres", "url": database_url},
             "auth": {
                 "enabled": True,
                 "jwt_secret": self.jwt_secret,
@@ -137,12 +144,6 @@ def _code(body: bytes) -> object:
         return json.loads(body)["code"]
     except (ValueError, LookupError, TypeError):
         return None
-
-
-def _toml(sections: Mapping[str, Mapping[str, Any]]) -> str:
-    """Write *sections* as TOML, whose strings, numbers and arrays are JSON's."""
-    lines = [[f"[{name}]", *(f"{key} = {json.dumps(value)}" for key, value in section.items())] for name, section in sections.items()]
-    return "\n".join(line for section in lines for line in (*section, ""))
 
 
 def _hand_over(admin: str) -> str:

@@ -17,6 +17,7 @@ import psycopg
 from psycopg.conninfo import make_conninfo
 
 from lift_store.schema.files import Migration, bootstrap, fingerprints, shipped, state_of
+from lift_store.schema.pushed import keep_in_step
 
 _LOCK: Final = 0x6C696674  # "lift"; one key for all runners on a database
 _LOCK_WAIT: Final = "60s"
@@ -45,8 +46,9 @@ def status(dsn: str) -> list[MigrationStatus]:
 def up(dsn: str, *, to: int | None = None) -> list[str]:
     """Apply what is pending, to version *to* or to the newest, and return the names of what was applied.
 
-    *dsn* names a role that may create schemas and roles; it needs neither superuser nor BYPASSRLS. A schema that psql or the Supabase
-    CLI has set up is adopted first where its fingerprint is that of a version of this release. Raises MigrationError.
+    *dsn* names a role that may create schemas and roles; it needs neither superuser nor BYPASSRLS. What psql or the Supabase CLI has
+    set up, in full or on top of ours, is adopted first where its fingerprint is that of a version of this release; and what is applied
+    is entered into the ledger of `supabase db push` where there is one. Raises MigrationError.
     """
     applied = []
     with _connected(dsn) as connection:
@@ -60,6 +62,8 @@ def up(dsn: str, *, to: int | None = None) -> list[str]:
                 _run(connection, migration, migration.up)
                 _record(connection, migration)
                 applied.append(migration.name)
+        with _locked(connection):
+            keep_in_step(connection, _ledger(connection))
     return applied
 
 
@@ -75,6 +79,8 @@ def down(dsn: str, *, to: int) -> list[str]:
                 connection.execute("delete from lift_private.migrations where version = %s", [migration.version])
                 _run(connection, migration, migration.down)
                 undone.append(migration.name)
+        with _locked(connection):
+            keep_in_step(connection, _ledger(connection))
     return undone
 
 
@@ -143,16 +149,17 @@ def _refuse_changed(connection: psycopg.Connection) -> None:
 
 def _adopt(connection: psycopg.Connection) -> None:
     """Enter what somebody else's tool applied into the ledger, if the schema is exactly that of one of our versions."""
-    if _ledger(connection) or not _exists(connection, "pg_namespace where nspname = 'lift'"):
+    if not _exists(connection, "pg_namespace where nspname = 'lift'"):
         return
-    version = fingerprints().get(fingerprint(connection))
-    if version is None:
+    ledger, version = _ledger(connection), fingerprints().get(fingerprint(connection), 0)
+    if not ledger and not version:
         raise MigrationError(
             "there is a schema lift that no ledger speaks of, and it is not that of any migration of this release; "
             "compare it with migrations/ and mend it by hand, or move it out of the way"
         )
     for migration in shipped()[:version]:
-        _record(connection, migration)
+        if migration.version not in ledger:
+            _record(connection, migration)
 
 
 def _run(connection: psycopg.Connection, migration: Migration, text: str) -> None:

@@ -26,9 +26,11 @@ from uuid import UUID, uuid4
 import pytest
 
 from lift_store.local.process import free_port
+from lift_store.local.supabase import install
 from lift_store.local.token import mint
 from lift_store.protocol import Operation
 from tests.integration.local.test_postgres import processes_in
+from tests.supabase import PROGRAMS
 
 PROGRAM = Path(sys.executable).parent / "lift-store"
 P95 = "histogram_quantile(0.95, sum by (le, operation) (rate(lift_store_operation_duration_seconds_bucket[1m])))"
@@ -54,10 +56,10 @@ class Up:
 
 
 @contextmanager
-def up(folder: Path) -> Iterator[Up]:
-    """Run `up` until the block ends, then press Ctrl-C."""
-    ports = {option: free_port() for option in ("--port", "--operator-port", "--prometheus-port")}
-    options = [part for option, port in ports.items() for part in (option, str(port))]
+def up(folder: Path, *arguments: str) -> Iterator[Up]:
+    """Run `up` with *arguments* until the block ends, then press Ctrl-C."""
+    ports = {option: free_port() for option in ("--port", "--operator-port", "--prometheus-port", "--supabase-port")}
+    options = [*arguments, *(part for option, port in ports.items() for part in (option, str(port)))]
     log = folder.with_suffix(".log")  # a file, since a pipe that nobody empties would block the service
     with log.open("a") as errors:
         process = subprocess.Popen(
@@ -105,9 +107,7 @@ def test_a_newcomers_first_minutes(folder: Path) -> None:
     secret_user = UUID("00000000-0000-4000-8000-000000000001")
     with up(folder) as running:
         curl = next(line for line in running.printed.splitlines() if line.startswith("curl "))
-        token = re.search(r"Bearer (\S+)'", curl)
-        assert token is not None
-        bearer = {"Authorization": f"Bearer {token[1]}"}
+        bearer = bearer_of(curl)
         if shutil.which("curl"):
             created = json.loads(subprocess.run(["/bin/bash", "-c", curl], check=True, capture_output=True, text=True).stdout)
             assert created["user_id"] == str(secret_user)
@@ -148,6 +148,45 @@ def test_a_newcomers_first_minutes(folder: Path) -> None:
         with pytest.raises(HTTPError, match="401"):
             fetch(f"{running.url}/api/sessions", Authorization=f"Bearer {stranger}")
     assert processes_in(folder) == []
+
+
+def bearer_of(curl: str) -> dict[str, str]:
+    """Return the header that has the printed token."""
+    token = re.search(r"Bearer (\S+)'", curl)
+    assert token is not None
+    return {"Authorization": f"Bearer {token[1]}"}
+
+
+def test_the_same_minutes_on_supabase() -> None:
+    """With --supabase: the printed lines work, load runs without a failure, nothing is left, and `up` without it shows the sessions."""
+    with tempfile.TemporaryDirectory() as made:
+        folder = Path(made) / "data"
+        folder.parent.chmod(0o711)
+        folder.mkdir(mode=0o711)
+        install(PROGRAMS)
+        (folder / "supabase-lite").symlink_to(PROGRAMS)  # what it would install there, again
+        with up(folder, "--supabase", "--no-prometheus") as running:
+            curl = next(line for line in running.printed.splitlines() if line.startswith("curl "))
+            bearer = bearer_of(curl)
+            created = json.loads(subprocess.run(["/bin/bash", "-c", curl], check=True, capture_output=True, text=True).stdout)
+            shown = re.search(r"Supabase +(http://\S+/rest/v1) +\(publishable key: (\S+)\)", running.printed)
+            assert shown is not None
+            listed = f"{shown[1]}/rpc/session_list_active"
+            request = Request(listed, b"{}", {"apikey": shown[2], "Content-Type": "application/json", **bearer})  # noqa: S310 - loopback
+            with urlopen(request, timeout=10) as answer:  # noqa: S310 - as above
+                assert [item["session_id"] for item in json.load(answer)["items"]] == [created["session_id"]]
+            pasted = next(line for line in running.printed.splitlines() if " loadgen " in line)
+            load = [*shlex.split(pasted.replace("30s", "5s")), "--json"]
+            report = json.loads(subprocess.run(load, check=True, capture_output=True, text=True, timeout=100).stdout)
+            assert ({row["operation"] for row in report["rows"]}, report["reasons"]) == (set(Operation), {})
+            metrics = urlopen(f"{running.operator}/metrics", timeout=10).read().decode()  # noqa: S310 - as above
+            assert re.search(r'lift_store_operations_total\{backend="supabase",operation="create",outcome="ok"\} [1-9]', metrics)
+            kept = fetch(f"{running.url}/api/sessions/{created['session_id']}", **bearer)
+        assert running.process.returncode == 0
+        assert processes_in(folder) == []
+        with up(folder, "--no-prometheus") as running:
+            assert fetch(f"{running.url}/api/sessions/{created['session_id']}", **bearer) == kept
+        assert processes_in(folder) == []
 
 
 def test_a_killed_up_leaves_no_process(folder: Path) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
 import sys
 from pathlib import Path
 
@@ -63,24 +65,35 @@ def package(tmp_path: Path) -> Path:
     return folder
 
 
-def test_an_installation_is_whole_and_left_alone_until_its_lockfile_changes(package: Path, tmp_path: Path) -> None:
+def test_an_installation_is_whole_and_left_alone_until_its_package_changes(package: Path, tmp_path: Path) -> None:
     """Nothing is left beside it, npm's cache neither; an interrupted one before it is no obstacle."""
     (tmp_path / "made.part").mkdir()
     target = tmp_path / "made"
-    assert not npm.installed(package, target)
-    npm.install(package, target, npm.find_node((20, 19)))
-    assert npm.installed(package, target)
+    npm.install(package, target, (20, 19))
     assert sorted(path.name for path in tmp_path.iterdir()) == ["made", "nothing"]
     assert not (target / "cache").exists()
-    (package / "package-lock.json").write_text("{}")
-    assert not npm.installed(package, target)
+    first = target.stat().st_ino
+    npm.install(package, target, (99, 0))  # needs no Node.js then
+    assert target.stat().st_ino == first
+    (package / "config.mjs").write_text("export default {};")
+    npm.install(package, target, (20, 19))
+    assert (target / "config.mjs").exists()
+
+
+def test_two_at_once_make_one_installation(package: Path, tmp_path: Path) -> None:
+    """The second waits for the first, and finds it done."""
+    code = f"from pathlib import Path; from lift_store.local import npm; npm.install(Path({str(package)!r}), Path('made'), (20, 19))"
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    both = [subprocess.Popen([sys.executable, "-c", code], cwd=tmp_path, env=environment) for _ in range(2)]
+    assert [process.wait(60) for process in both] == [0, 0]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["made", "nothing"]
 
 
 def test_what_npm_says_of_a_failure_is_passed_on(package: Path, tmp_path: Path) -> None:
     """And no installation is there that looks whole."""
     (package / "package.json").write_text('{"name": "nothing", "dependencies": {"other": "1.0.0"}}')
     with pytest.raises(LocalError, match=r"npm could not install nothing: code EUSAGE \| .*package-lock\.json"):
-        npm.install(package, tmp_path / "made", npm.find_node((20, 19)))
+        npm.install(package, tmp_path / "made", (20, 19))
     assert not (tmp_path / "made").exists()
 
 

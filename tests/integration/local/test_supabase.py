@@ -34,7 +34,7 @@ def test_it_keeps_to_its_folder_and_ends_with_the_block(server: LocalPostgres, t
     folder = tmp_path / "lite"
     with LocalSupabase(folder, migrated_database(server).admin, programs=PROGRAMS, jwt_secret=SECRET) as running:
         [process] = processes_of(folder)
-        assert (folder.stat().st_mode & 0o777, (folder / "config.toml").stat().st_mode & 0o777) == (0o700, 0o600)
+        assert (folder.stat().st_mode & 0o777, (folder / "config.json").stat().st_mode & 0o777) == (0o700, 0o600)
         port = f":{int(running.url.rpartition(':')[2]):04X}"
         listening = [line.split()[1] for line in Path("/proc/net/tcp").read_text().splitlines() if " 0A " in line]
         assert [address for address in listening if address.endswith(port)] == [f"0100007F{port}"]

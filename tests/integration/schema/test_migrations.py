@@ -11,7 +11,6 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from psycopg.conninfo import conninfo_to_dict
 
 from lift_store.local.postgres import LocalPostgres
 from lift_store.schema import files, migrate
@@ -20,7 +19,6 @@ from lift_store.schema.migrate import MigrationError
 from tests.servers import BINARIES, Database, empty_database
 
 MIGRATIONS = Path(__file__).parents[3] / "migrations"
-SUPABASE = Path(__file__).parents[2] / "tools" / "node_modules" / ".bin" / "supabase"
 
 
 @pytest.fixture(scope="module", params=sorted(BINARIES))
@@ -98,25 +96,6 @@ def test_what_psql_set_up_is_the_same_schema_and_is_adopted(empty: Database) -> 
     migrate.down(empty.migrator, to=0)
     migrate.up(empty.migrator)
     assert by_hand == describe(empty.migrator)
-
-
-def test_what_the_supabase_cli_pushed_is_the_same_schema_and_is_adopted(one: Database, tmp_path: Path) -> None:
-    """The real `supabase db push` of migrations/, as a Supabase project would have it; it takes none of the ways back."""
-    if not SUPABASE.exists():
-        pytest.skip("the Supabase CLI is not installed here; ./dev test installs it into tests/tools")
-    psql(one.migrator, MIGRATIONS / "bootstrap" / "plain_postgres.sql")
-    shutil.copytree(MIGRATIONS, tmp_path / "supabase" / "migrations")
-    login = conninfo_to_dict(one.migrator)
-    url = f"postgresql://{login['user']}:{login['password']}@127.0.0.1:{login['port']}/{login['dbname']}?sslmode=disable"
-    node = Path(sys.executable).parent
-    environment = {"HOME": str(tmp_path), "PATH": f"{node}:/usr/bin:/bin", "DO_NOT_TRACK": "1"}
-    push: list[str | Path] = [SUPABASE, "db", "push", "--remote", url, "--workdir", tmp_path, "--yes"]
-    subprocess.run(push, check=True, capture_output=True, env=environment, timeout=100)
-    pushed = describe(one.migrator)
-    assert migrate.up(one.migrator) == []
-    migrate.down(one.migrator, to=0)
-    migrate.up(one.migrator)
-    assert pushed == describe(one.migrator)
 
 
 def test_an_older_schema_of_psql_is_adopted_and_taken_on(one: Database) -> None:

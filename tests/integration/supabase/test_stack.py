@@ -38,10 +38,19 @@ def test_a_user_reads_what_they_created_and_nobody_else_does(rpc: Rpc, alice: Pr
     created = rpc("create", alice, session=SESSION).json()["session"]
     assert (created["user_id"], created["revision_count"]) == (str(alice.user_id), 1)
     found = rpc("get", alice, session_id=created["session_id"])
-    assert (found.status_code, found.json()["session_id"]) == (200, created["session_id"])
+    assert (found.status_code, found.json()["revisions"][0]["content"]) == (200, "def add(a, b):")
     hidden, missing = (rpc("get", bob, session_id=session) for session in (created["session_id"], str(uuid4())))
     assert (hidden.status_code, hidden.content) == (missing.status_code, missing.content)
     assert (hidden.status_code, hidden.json()) == (200, None)
+
+
+def test_arguments_are_the_json_that_was_sent(rpc: Rpc, alice: Principal) -> None:
+    """Objects and arrays within them, and not a string of theirs."""
+    created = rpc("create", alice, session={"metadata": {"a": [1, {"b": None}]}}).json()["session"]
+    rpc("add_draft", alice, session_id=created["session_id"], draft={"ir": {"steps": ["x"]}, "ambiguities": ["which?"]})
+    found = rpc("get", alice, session_id=created["session_id"]).json()
+    assert found["metadata"] == {"a": [1, {"b": None}]}
+    assert (found["ir_drafts"][0]["ir"], found["ir_drafts"][0]["ambiguities"]) == ({"steps": ["x"]}, ["which?"])
 
 
 def test_lists_have_the_callers_sessions_only(rpc: Rpc, alice: Principal, bob: Principal) -> None:

@@ -109,7 +109,9 @@ def test_a_secret_is_stronger_than_the_projects_key_set(environment: pytest.Monk
     """A project's URL beside its secret means HS256, checked for the project's issuer."""
     environment.setenv("SUPABASE_URL", "https://project.supabase.co")
     assert Settings.load().key_set_url is None
+    assert Settings.load().issuer == "https://project.supabase.co/auth/v1"
     assert Settings.load(jwt_issuer="mine").issuer == "mine"
+    assert Settings.load(jwt_issuer=None).issuer is None
 
 
 @pytest.mark.parametrize(
