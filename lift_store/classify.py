@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable
+from typing import Final
 
 from lift_store.errors import (
     ConflictError,
@@ -38,8 +39,7 @@ def _actual_version(detail: str | None) -> int | None:
     return version if type(version) is int else None
 
 
-# the hints that our SQL functions raise, see migrations/008_create_operations.sql
-_BY_HINT: dict[str, Callable[[str, str | None], StoreError]] = {
+BY_HINT: Final[dict[str, Callable[[str, str | None], StoreError]]] = {
     "stale_version": _conflict,
     "already_exists": _conflict,
     "closed": lambda message, _: InvalidStateError(message, field="status"),
@@ -50,9 +50,9 @@ _BY_HINT: dict[str, Callable[[str, str | None], StoreError]] = {
     "nothing_to_set": lambda message, _: InvalidError(message),
     "no_identity": lambda message, _: UnauthenticatedError(message),
 }
+"""What the hints mean that our SQL functions raise, see migrations/008_create_operations.sql."""
 
-# SQLSTATEs, else their class (the first two characters); appendix A of the PostgreSQL manual
-_BY_STATE: dict[str, Callable[[str], StoreError]] = {
+BY_STATE: Final[dict[str, Callable[[str], StoreError]]] = {
     "22": lambda state: InvalidError(f"the database cannot store a value of this request (SQLSTATE {state})"),
     "23": lambda state: InvalidError(f"the request breaks a rule of the schema (SQLSTATE {state})"),
     "25006": lambda _: InternalError(
@@ -75,6 +75,7 @@ _BY_STATE: dict[str, Callable[[str], StoreError]] = {
     "42883": lambda _: InternalError("a function of the schema is not there (SQLSTATE 42883); run: lift-store migrate up"),
     "42P01": lambda _: InternalError("a table of the schema is not there (SQLSTATE 42P01); run: lift-store migrate up"),
 }
+"""What SQLSTATEs mean, else their class (the first two characters); appendix A of the PostgreSQL manual."""
 
 _NO_ROLE = re.compile(r'role ".*" does not exist', re.DOTALL)
 
@@ -94,13 +95,13 @@ def _denial(message: str) -> StoreError:
 
 def refusal(state: str, message: str, hint: str | None = None, detail: str | None = None) -> StoreError:
     """Return our error for a refusal of the database with SQLSTATE *state*; an unknown one is InternalError."""
-    if state.startswith("PT") and hint in _BY_HINT:
-        return _BY_HINT[hint](message, detail)
+    if state.startswith("PT") and hint in BY_HINT:
+        return BY_HINT[hint](message, detail)
     if state == "42501":
         return _denial(message)
     if state == "22023" and _NO_ROLE.fullmatch(message):
         return unknown_role()
-    known = _BY_STATE.get(state) or _BY_STATE.get(state[:2])
+    known = BY_STATE.get(state) or BY_STATE.get(state[:2])
     return known(state) if known else InternalError(f"the database failed with SQLSTATE {state}")
 
 

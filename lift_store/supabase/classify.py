@@ -89,7 +89,7 @@ BY_STATUS: Final[dict[int, _Row]] = {
 _URL: Final = "SUPABASE_URL cannot be called; check it"
 _UNREACHABLE: Final = "the host of SUPABASE_URL cannot be reached"
 _BROKEN: Final = "the connection broke before the whole answer was there"
-BY_EXCEPTION: Final[tuple[tuple[tuple[type[BaseException], ...], type[FailureError], str], ...]] = (
+BY_EXCEPTION: Final[tuple[tuple[tuple[type[Exception], ...], type[FailureError], str], ...]] = (
     (
         (ssl.SSLCertVerificationError, aiohttp.ClientConnectorCertificateError, aiohttp.ServerFingerprintMismatch),
         InternalError,
@@ -249,5 +249,7 @@ def _chain(error: BaseException) -> Iterator[BaseException]:
 
 
 def _reason(error: BaseException) -> str:
-    name = errno.errorcode.get(getattr(error, "errno", None) or 0)
-    return f" ({name})" if name else ""
+    number = getattr(error, "errno", None) or 0
+    # those of TLS and of name resolution count in numbers of their own
+    is_system = not isinstance(error, ssl.SSLError | socket.gaierror | aiohttp.ClientConnectorDNSError)
+    return f" ({errno.errorcode[number]})" if is_system and number in errno.errorcode else ""

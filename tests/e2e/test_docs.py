@@ -10,6 +10,7 @@ from pathlib import Path
 
 import psycopg
 
+from docs import supabase_errors
 from lift_store.local.postgres import LocalPostgres
 from lift_store.schema import migrate
 from lift_store.settings import Settings
@@ -51,6 +52,11 @@ def test_the_table_of_variables_is_that_of_the_code() -> None:
     """Each variable, with what it takes."""
     rows = re.findall(r"^\| ([A-Z_]+) \| (.*?) \|", (ROOT / "docs" / "CONFIGURATION.md").read_text(), re.MULTILINE)
     assert rows == [(field.validation_alias, field.description) for field in Settings.model_fields.values()]
+
+
+def test_the_tables_of_supabase_errors_are_those_of_the_code() -> None:
+    """What `python -m docs.supabase_errors` writes: the code's tables, and what they make of the recorded answers."""
+    assert supabase_errors.page() == supabase_errors.PAGE.read_text()
 
 
 def test_every_dependency_has_its_reason() -> None:

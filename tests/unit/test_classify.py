@@ -35,9 +35,17 @@ from lift_store.errors import FAILURES, Outcome, StoreError, outcome_of
         ("57P01", UnavailableError, "unavailable"),
         ("08006", UnavailableError, "unavailable"),
         ("58030", UnavailableError, "unavailable"),
+        ("22023", InvalidError, "invalid"),
+        ("23505", InvalidError, "invalid"),
+        ("25006", InternalError, "internal"),
+        ("28P01", InternalError, "internal"),
         ("3F000", InternalError, "internal"),
         ("42883", InternalError, "internal"),
         ("42P01", InternalError, "internal"),
+        ("54001", InternalError, "internal"),
+        ("57P02", UnavailableError, "unavailable"),
+        ("57P03", UnavailableError, "unavailable"),
+        ("P0001", InternalError, "internal"),
         ("XX000", InternalError, "internal"),
         ("PT418", InternalError, "internal"),
     ],
@@ -70,6 +78,23 @@ def test_our_own_refusals_keep_their_words(hint: str, error: type[StoreError]) -
     assert (type(refused), str(refused)) == (error, "in our words")
     if isinstance(refused, ConflictError):
         assert refused.actual_version == 7
+
+
+@pytest.mark.parametrize(
+    "detail", [None, "", "lost", "[]", "7", '{"other": 7}', '{"actual_version": "7"}', '{"actual_version": true}', "[" * 9999]
+)
+def test_a_conflict_stands_without_its_detail(detail: str | None) -> None:
+    """Only the version that it would have named is missing."""
+    refused = refusal("PT409", "in our words", "stale_version", detail)
+    assert isinstance(refused, ConflictError)
+    assert refused.actual_version is None
+
+
+@pytest.mark.parametrize(("state", "message"), [("22023", 'role "secret" does not exist'), ("0P000", "secret")])
+def test_a_role_that_is_not_there_is_our_own_fault(state: str, message: str) -> None:
+    """It has the state of a value out of range; the caller did not choose it."""
+    refused = refusal(state, message)
+    assert (type(refused), "secret" in str(refused)) == (InternalError, False)
 
 
 @pytest.mark.parametrize(
