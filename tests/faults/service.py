@@ -95,9 +95,8 @@ class Caller:
         await self.status()
         with psycopg.connect(self.database.admin) as admin:
             there = admin.execute(CONNECTIONS).fetchone()
-        idle, connecting = [
-            await self.value("lift_store_pool_connections", pool="postgres", state=state) for state in ("idle", "connecting")
-        ]
+        pool = "lift_store_pool_connections"
+        idle, connecting = [await self.value(pool, pool="postgres", state=state) for state in ("idle", "connecting")]
         return there == (idle,) and not connecting and await self.is_idle()
 
     async def samples(self) -> dict[tuple[str, frozenset[tuple[str, str]]], float]:
