@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from fastapi import FastAPI
+from fastapi import APIRouter, FastAPI
 
 from lift_store.api import operator, probes, problems, sessions
 from lift_store.api.documents import document
 from lift_store.api.health import Health, Phase, database_check, keys_check, schema_check
 from lift_store.api.metrics import ApiMetrics
-from lift_store.api.middleware import Observe, RequestId
+from lift_store.api.middleware import Observe
 from lift_store.api.routes import UNMATCHED, allowed_methods, templates
 from lift_store.api.service import VERSION, Service
 from lift_store.manager import SpecSessionManager
@@ -62,26 +62,23 @@ def create_app(
 def api_app(service: Service) -> FastAPI:
     """Return the application of the API port."""
     app = _bare(service, "lift-store", operator_port=False)
-    # not included: that would make FastAPI match every request twice
-    app.router.routes += sessions.router.routes + probes.router.routes
+    _route(app, sessions.router, probes.router)
     if service.settings.operator_token:
         # without a token they are not there at all: not even a 401 tells that they could be
-        app.router.routes += operator.router.routes
+        _route(app, operator.router)
     problems.install(app, allowed_methods(app))
     document(app)
     service.metrics.expect([*templates(app), ("GET", UNMATCHED)])
     app.add_middleware(Observe, metrics=service.metrics)
-    app.add_middleware(RequestId)
     return app
 
 
 def create_operator_app(service: Service) -> FastAPI:
     """Return the application of the operator port; whoever reaches that port is an operator."""
     app = _bare(service, "lift-store operator", operator_port=True)
-    app.router.routes += operator.router.routes + probes.router.routes
+    _route(app, operator.router, probes.router)
     problems.install(app, allowed_methods(app))
     app.add_middleware(Observe)
-    app.add_middleware(RequestId)
     return app
 
 
@@ -92,10 +89,17 @@ def _bare(service: Service, title: str, *, operator_port: bool) -> FastAPI:
         description=_DESCRIPTION,
         redirect_slashes=False,
         openapi_url=None if operator_port else "/openapi.json",
+        # its log records quote what callers sent, and its metrics are ours a second time
+        telemetry={"logs": False, "metrics": False},
     )
     app.state.service = service
     app.state.operator_port = operator_port
     return app
+
+
+def _route(app: FastAPI, *routers: APIRouter) -> None:
+    # not included, which would make FastAPI match every request twice; and before its own routes, of pages that few ask for
+    app.router.routes[:0] = [route for router in routers for route in router.routes]
 
 
 def _checks(store: ObservedStore, metrics: ApiMetrics, keys: KeySet | None) -> dict[str, Callable[[], Awaitable[Result]]]:

@@ -54,10 +54,11 @@ class GuardedRoute(APIRoute):
         async def guarded(request: Request) -> Response:
             request.state.principal = await authenticate(request)
             check_url(request)
-            limit = service_of(request).settings.max_body_bytes
             if self.body_field:  # of other requests no body is read
+                limit = service_of(request).settings.max_body_bytes
                 check_body(request, limit)
-            return await handle(_Request(request.scope, limited(request.receive, limit)))
+                request = _Request(request.scope, limited(request.receive, limit))
+            return await handle(request)
 
         return guarded
 
@@ -90,10 +91,10 @@ async def authenticate(request: Request) -> Principal:
 
 def bearer(request: Request) -> str:
     """Return the token of the Authorization header; RejectedError if there is none."""
-    header = ", ".join(request.headers.getlist("authorization"))
-    if "authorization" not in request.headers:
+    headers = request.headers.getlist("authorization")
+    if not headers:
         raise RejectedError("missing", "Send a token: Authorization: Bearer <token>.")
-    scheme, _, token = header.partition(" ")
+    scheme, _, token = ", ".join(headers).partition(" ")
     if scheme.lower() != "bearer" or not token.strip():
         raise RejectedError("malformed", "The Authorization header is not: Bearer <token>.")
     return token.strip()
@@ -103,6 +104,8 @@ def check_url(request: Request) -> None:
     """Refuse what is no UTF-8 when its percent signs are decoded: the server put U+FFFD there, another text than was sent."""
     path = request.scope.get("raw_path") or b""
     for field, raw in (("path", path), ("query", request.scope["query_string"])):
+        if b"%" not in raw and raw.isascii():
+            continue
         try:
             unquote_to_bytes(raw).decode()
         except UnicodeDecodeError as error:

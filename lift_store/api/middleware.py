@@ -7,10 +7,9 @@ import time
 import traceback
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Final
+from uuid import uuid4
 
 import structlog
-from asgi_correlation_id import CorrelationIdMiddleware
-from asgi_correlation_id.context import correlation_id
 
 from lift_store.api.problems import INTERNAL, INTERNAL_DETAIL, ProblemError, respond
 from lift_store.api.routes import route_of
@@ -21,22 +20,17 @@ if TYPE_CHECKING:
 
     from lift_store.api.metrics import ApiMetrics
 
-_SANE_ID: Final = re.compile(r"[A-Za-z0-9._-]{1,128}", re.ASCII)
+_ID_HEADER: Final = b"x-request-id"
+_SANE_ID: Final = re.compile(rb"[A-Za-z0-9._-]{1,128}")
 _FRAMES: Final = 8
 _log = structlog.get_logger("lift_store.api")
 
 
-class RequestId(CorrelationIdMiddleware):
-    """Takes a sane X-Request-ID, makes one otherwise, and gives it back with the answer."""
-
-    def __init__(self, app: ASGIApp) -> None:
-        super().__init__(app, validator=lambda value: _SANE_ID.fullmatch(value) is not None)
-
-
 class Observe:
-    """Logs and measures each request, and answers 500 for what nothing else caught.
+    """Names, logs and measures each request, and answers 500 for what nothing else caught.
 
-    The exception's own text is not logged, because it may quote what the caller sent; its type and place are.
+    A sane X-Request-ID of the caller's is the request's id, else it gets one; the answer has it. An exception's own text is not logged,
+    because it may quote what the caller sent; its type and place are.
     """
 
     def __init__(self, app: ASGIApp, *, metrics: ApiMetrics | None = None) -> None:
@@ -49,27 +43,28 @@ class Observe:
             await self._app(scope, receive, send)
             return
         started = time.perf_counter()
-        status = 0
+        name, status = _id_of(scope), 0
 
         async def watched(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
+                message = {**message, "headers": [*message.get("headers", ()), (_ID_HEADER, name.encode())]}
             await send(message)
 
-        token = request_id.set(correlation_id.get())
+        token = request_id.set(name)
         try:
             await self._app(scope, receive, watched)
         except Exception as error:  # noqa: BLE001 - the last resort: whatever it is, the caller gets an answer
-            _log.error("request_failed", request_id=correlation_id.get(), error=type(error).__name__, at=_places(error))
+            _log.error("request_failed", request_id=name, error=type(error).__name__, at=_places(error))
             if not status:
                 await respond(ProblemError(INTERNAL, INTERNAL_DETAIL))(scope, receive, watched)
         finally:
             request_id.reset(token)
             # a request that ends without an answer was cancelled by the shutdown: the service's doing
-            self._record(scope, status or INTERNAL.status, time.perf_counter() - started)
+            self._record(scope, name, status or INTERNAL.status, time.perf_counter() - started)
 
-    def _record(self, scope: Scope, status: int, seconds: float) -> None:
+    def _record(self, scope: Scope, name: str, status: int, seconds: float) -> None:
         template = route_of(scope)
         if self._metrics:
             self._metrics.request(scope["method"], template, status, seconds)
@@ -77,12 +72,17 @@ class Observe:
         report = self._log.info if self._metrics else self._log.debug
         report(
             "request",
-            request_id=correlation_id.get(),
+            request_id=name,
             method=scope["method"] if scope["method"].isalpha() else "_OTHER",
             route=template,
             status=status,
             duration_ms=round(seconds * 1000, 3),
         )
+
+
+def _id_of(scope: Scope) -> str:
+    sent = next((value for name, value in scope["headers"] if name == _ID_HEADER), b"")
+    return sent.decode() if _SANE_ID.fullmatch(sent) else uuid4().hex
 
 
 def _places(error: BaseException) -> list[str]:

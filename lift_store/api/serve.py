@@ -35,6 +35,8 @@ KEEP_ALIVE: Final = 75
 """Seconds; above the 60 of common load balancers, which else send a request into a connection that we are closing."""
 OPERATOR_DRAIN: Final = 1
 _ENDED_BY_SIGNAL: Final = 130
+_CANCEL_AGAIN: Final = 0.05
+"""Seconds."""
 _SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
 _log = structlog.get_logger("lift_store.api")
 
@@ -77,15 +79,15 @@ async def run(settings: Settings, *, on_ready: Callable[[], None] | None = None)
     SystemExit. A database that is down does not keep it from starting. Raises SettingsError where a port cannot be had.
     """
     configure_logging(json=_logs_json(settings))
-    async with AsyncExitStack() as stack:
-        listeners = [
-            stack.enter_context(_listen(settings.host, settings.port, "LIFT_STORE_PORT")),
-            stack.enter_context(_listen(settings.operator_host, settings.operator_port, "LIFT_STORE_OPERATOR_PORT")),
-        ]
-        service = await _open(settings, stack)
-        api = _Server(api_app(service), listeners[0], settings.drain_timeout)
-        operator = _Server(create_operator_app(service), listeners[1], OPERATOR_DRAIN)
-        with _stop_signal() as stop:
+    with _stop_signal() as stop:
+        async with AsyncExitStack() as stack:
+            listeners = [
+                stack.enter_context(_listen(settings.host, settings.port, "LIFT_STORE_PORT")),
+                stack.enter_context(_listen(settings.operator_host, settings.operator_port, "LIFT_STORE_OPERATOR_PORT")),
+            ]
+            service = await _open(settings, stack)
+            api = _Server(api_app(service), listeners[0], settings.drain_timeout)
+            operator = _Server(create_operator_app(service), listeners[1], OPERATOR_DRAIN)
             await _serve(service, api, operator, stop, on_ready)
 
 
@@ -161,14 +163,20 @@ def _listen(host: str, port: int, variable: str) -> Iterator[socket.socket]:
 
 @contextmanager
 def _stop_signal() -> Iterator[asyncio.Event]:
-    """Give the event that the first signal sets; the second cancels the running task, a third kills."""
-    loop, stop, running = asyncio.get_running_loop(), asyncio.Event(), asyncio.current_task()
+    """Give the event that the first signal sets; the second cancels all that runs, a third kills."""
+    loop, stop = asyncio.get_running_loop(), asyncio.Event()
 
     def first_then_second() -> None:
-        if stop.is_set() and running:
+        if stop.is_set():
             _forget(loop)
-            running.cancel()
+            end_at_once()
         stop.set()
+
+    def end_at_once() -> None:
+        for task in asyncio.all_tasks(loop):
+            task.cancel()
+        # again and again: a cancelled statement first asks the server to end it, and a pool waits for whoever connects
+        loop.call_later(_CANCEL_AGAIN, end_at_once)
 
     for number in _SIGNALS:
         loop.add_signal_handler(number, first_then_second)

@@ -12,6 +12,7 @@ from lift_store.api.bodies import AnswerBody, DraftBody, NewSessionBody, PatchBo
 from lift_store.api.documents import CONDITIONAL, NOT_MODIFIED, answer, problems
 from lift_store.api.guard import GuardedRoute, caller
 from lift_store.api.headers import ExpectedVersion, OperationId, etag, is_current
+from lift_store.api.output import to_json
 from lift_store.api.problems import INVALID, refuse
 from lift_store.api.service import service_of
 from lift_store.checks import parse_cursor
@@ -142,4 +143,4 @@ def _tagged(session: SessionSummary | PromptSession, status: int = HTTPStatus.OK
 
 def _json(model: Model, status: int = HTTPStatus.OK, headers: dict[str, Any] | None = None) -> Response:
     # bytes of a model that the store has validated; FastAPI would validate and convert it once more
-    return Response(model.model_dump_json(), status, _CACHING | (headers or {}), "application/json")
+    return Response(to_json(model), status, _CACHING | (headers or {}), "application/json")

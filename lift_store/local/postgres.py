@@ -12,7 +12,7 @@ import signal
 import subprocess
 import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from time import monotonic, sleep
 from types import TracebackType
@@ -116,12 +116,12 @@ class LocalPostgres:
         stopped: list[int] = []
         try:
             while waiting := [pid for pid in self._pids() if pid not in stopped]:  # the first is the parent, who starts the others
-                os.kill(waiting[0], signal.SIGSTOP)
+                _send(waiting[0], signal.SIGSTOP)
                 stopped.append(waiting[0])
             yield
         finally:
             for pid in stopped:
-                os.kill(pid, signal.SIGCONT)
+                _send(pid, signal.SIGCONT)
 
     def _pids(self) -> list[int]:
         if self._process is None:
@@ -212,3 +212,8 @@ class LocalPostgres:
             else:
                 return
         raise LocalError(f"PostgreSQL did not start: {tail(self._log)}")
+
+
+def _send(pid: int, number: signal.Signals) -> None:
+    with suppress(ProcessLookupError):  # it was about to end
+        os.kill(pid, number)

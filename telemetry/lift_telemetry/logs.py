@@ -6,7 +6,7 @@ import logging
 import re
 import sys
 from collections.abc import Mapping
-from functools import partial
+from functools import lru_cache, partial
 from json import JSONEncoder
 from typing import Final, TextIO
 
@@ -26,8 +26,13 @@ def redact(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
     return event
 
 
+@lru_cache(1024)  # there are few names, and each line has half a dozen
+def _is_secret(name: str) -> bool:
+    return _SECRET.search(name) is not None
+
+
 def _redacted(name: object, value: object) -> object:
-    if _SECRET.search(str(name)):
+    if _is_secret(str(name)):
         return "[redacted]"
     return {inner: _redacted(inner, held) for inner, held in value.items()} if isinstance(value, Mapping) else value
 

@@ -12,13 +12,16 @@ from tests.faults.service import Caller, caller
 from tests.servers import Database, migrated_database
 from tests.service import ready
 
-_DURABLE = {"synchronous_commit": "on"}  # what is acknowledged outlives a crash of the server, though not of the machine
+_SETTINGS = {
+    "synchronous_commit": "on",  # what is acknowledged outlives a crash of the server, though not of the machine
+    "max_connections": "30",  # few enough to take all
+}
 
 
 @pytest.fixture(scope="package")
 def fragile() -> Iterator[LocalPostgres]:
     """Give a server that may be broken; each test leaves it running."""
-    with LocalPostgres.temporary(settings=_DURABLE) as server:
+    with LocalPostgres.temporary(settings=_SETTINGS) as server:
         yield server
 
 

@@ -48,6 +48,34 @@ def down(server: LocalPostgres) -> Iterator[None]:
         server.restart()
 
 
+@contextmanager
+def login_without_connections(database: Database) -> Iterator[None]:
+    """Allow the service's login none, as a limit that others have used up."""
+    with psycopg.connect(database.admin, autocommit=True) as admin:
+        admin.execute("alter role test_app connection limit 0")
+        try:
+            admin.execute(TERMINATE)
+            yield
+        finally:
+            admin.execute("alter role test_app connection limit -1")
+
+
+@contextmanager
+def server_without_connections(database: Database) -> Iterator[None]:
+    """Take all that the server has, those of the service too."""
+    with contextlib.ExitStack() as taken, psycopg.connect(database.admin, autocommit=True) as admin:
+
+        def take_all() -> None:
+            with contextlib.suppress(psycopg.OperationalError):
+                while True:
+                    taken.enter_context(psycopg.connect(database.migrator))
+
+        take_all()
+        admin.execute(TERMINATE)
+        take_all()
+        yield
+
+
 def fill(file: Path) -> None:
     """Write until the disk is full."""
     with file.open("wb") as filler, contextlib.suppress(OSError):

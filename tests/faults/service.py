@@ -10,6 +10,7 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import httpx
+import psycopg
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests.servers import Database
@@ -20,6 +21,8 @@ ACQUIRE, OPERATION = 0.5, 1.0
 """The configured timeouts, in seconds."""
 SLACK = 1.0
 """Seconds on top for a busy machine; far below what an unbounded wait would take."""
+CONNECTIONS = "select count(*) from pg_stat_activity where usename = 'test_app' and datname = current_database()"
+"""How many the service has."""
 _GONE = (
     ("lift_store_pool_connections", {"pool": "postgres", "state": "in_use"}),
     ("lift_store_pool_pending_requests", {"pool": "postgres"}),
@@ -29,8 +32,9 @@ _GONE = (
 class Caller:
     """One user's client of the service, and the operator's look at it."""
 
-    def __init__(self, running: Running) -> None:
+    def __init__(self, running: Running, database: Database) -> None:
         self.running = running
+        self.database = database
         self.api = running.api
         self.user = uuid4()
         self.api.headers["Authorization"] = f"Bearer {token(self.user, iss=None)}"
@@ -55,9 +59,9 @@ class Caller:
         return answer.json()["type"].rpartition("/")[2].rpartition(":")[2], answer.json().get("detail", "")
 
     async def recovers(self, within: float = 15) -> None:
-        """Wait until requests are answered, and the gauges say what is true: nothing in use, nobody waiting."""
+        """Wait until requests are answered, and the gauges say what is true."""
         await eventually(self.answers, within)
-        await eventually(self.is_idle)
+        await eventually(self.tells_the_truth)
 
     async def is_well(self) -> None:
         """Wait until the service says of itself that all is well."""
@@ -72,6 +76,10 @@ class Caller:
         """Tell whether it is ready, without a warning."""
         return await self.ready() == (200, {"status": "pass"})
 
+    async def is_draining(self) -> bool:
+        """Tell whether it says so."""
+        return await self.ready() == (503, {"status": "fail", "output": "draining"})
+
     async def is_unwell(self) -> bool:
         """Tell whether the operator sees that the database does not answer, in the gauge and at /health."""
         return await self.value("lift_store_health", check="database") == 0 and (await self.api.get("/health")).status_code == 503
@@ -81,6 +89,15 @@ class Caller:
         samples = await self.samples()
         in_flight = sum(value for (name, _), value in samples.items() if name == "lift_store_operations_in_flight")
         return not in_flight + sum(samples[name, frozenset(labels.items())] for name, labels in _GONE)
+
+    async def tells_the_truth(self) -> bool:
+        """Tell whether the pool's gauges say what the database does: so many idle, none on its way. Use finds out which are dead."""
+        await self.status()
+        with psycopg.connect(self.database.admin) as admin:
+            there = admin.execute(CONNECTIONS).fetchone()
+        pool = "lift_store_pool_connections"
+        idle, connecting = [await self.value(pool, pool="postgres", state=state) for state in ("idle", "connecting")]
+        return there == (idle,) and not connecting and await self.is_idle()
 
     async def samples(self) -> dict[tuple[str, frozenset[tuple[str, str]]], float]:
         """Return every sample of the operator's scrape."""
@@ -110,7 +127,7 @@ async def caller(folder: Path, database: Database, **variables: Any) -> AsyncIte
     }
     async with service(folder, **short | variables) as running:
         await _listens(running)
-        yield Caller(running)
+        yield Caller(running, database)
 
 
 async def _listens(running: Running) -> None:

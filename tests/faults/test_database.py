@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 from secrets import token_hex
 from uuid import UUID
@@ -13,7 +15,17 @@ import psycopg
 import pytest
 
 from lift_store.local.postgres import LocalPostgres
-from tests.faults.database import BUSY, TERMINATE, down, fill, locked, small_disk, until
+from tests.faults.database import (
+    BUSY,
+    TERMINATE,
+    down,
+    fill,
+    locked,
+    login_without_connections,
+    server_without_connections,
+    small_disk,
+    until,
+)
 from tests.faults.service import OPERATION, SLACK, Caller, caller
 from tests.servers import Database, migrated_database
 from tests.service import eventually, ready
@@ -113,18 +125,17 @@ async def test_idle_connections_killed(alice_calls: Caller, fragile_database: Da
         for _ in range(5):
             admin.execute(TERMINATE)
             assert await alice_calls.status() == 200
+    await alice_calls.recovers(within=2)
 
 
-async def test_too_many_connections(alice_calls: Caller, fragile_database: Database) -> None:
-    """The server has none left for us: refused in time, and served again when it has."""
-    with psycopg.connect(fragile_database.admin, autocommit=True) as admin:
-        admin.execute("alter role test_app connection limit 0")
-        try:
-            admin.execute(TERMINATE)
+@pytest.mark.parametrize("without_connections", [login_without_connections, server_without_connections])
+async def test_too_many_connections(
+    alice_calls: Caller, fragile_database: Database, without_connections: Callable[[Database], AbstractContextManager[None]]
+) -> None:
+    """There is none left for us, for our login or for anybody: refused in time, and served again when there is."""
+    with without_connections(fragile_database):
+        for _ in range(3):
             assert (await alice_calls.refused())[0] == "unavailable"
-            assert (await alice_calls.refused())[0] == "unavailable"
-        finally:
-            admin.execute("alter role test_app connection limit -1")
     await alice_calls.recovers(within=4)
     await alice_calls.is_well()
 

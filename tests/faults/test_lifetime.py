@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import signal
 from pathlib import Path
 
+import httpx
 import psycopg
+import pytest
 
 from lift_store.local.postgres import LocalPostgres
 from lift_store.schema import migrate
@@ -14,7 +17,7 @@ from lift_store.schema.logins import ensure_login
 from tests.faults.database import BUSY, locked, until
 from tests.faults.service import Caller, caller
 from tests.servers import PASSWORD, Database, empty_database
-from tests.service import ended, ready
+from tests.service import ended, eventually, ready
 
 
 async def test_a_slow_start_says_that_it_is_starting(tmp_path: Path, fragile: LocalPostgres, fragile_database: Database) -> None:
@@ -58,3 +61,22 @@ async def test_sigterm_lets_requests_end_and_closes_its_connections(alice_calls:
         await under_way
         assert await ended(alice_calls.running, within=10) == 0
         await until(admin, "select count(*) from pg_stat_activity where usename = 'test_app'", 0)
+
+
+@pytest.mark.parametrize("fault", ["frozen", "locked"])
+async def test_a_second_signal_ends_it_at_once(tmp_path: Path, fragile: LocalPostgres, fragile_database: Database, fault: str) -> None:
+    """Whatever the database does with the request that is under way, and however long that may take."""
+    patient = {"LIFT_STORE_OPERATION_TIMEOUT": 60, "LIFT_STORE_DRAIN_TIMEOUT": 60}
+    async with caller(tmp_path, fragile_database, **patient) as calls:
+        await ready(calls.running)
+        with locked(fragile_database) as looking, contextlib.ExitStack() as stack:
+            under_way = asyncio.create_task(calls.api.post("/api/sessions", json={}))
+            await until(looking, BUSY, 1)
+            if fault == "frozen":
+                stack.enter_context(fragile.frozen())
+            calls.running.process.send_signal(signal.SIGTERM)
+            await eventually(calls.is_draining)
+            calls.running.process.send_signal(signal.SIGTERM)
+            assert await ended(calls.running, within=2) == 130
+        with contextlib.suppress(httpx.TransportError):
+            assert (await under_way).status_code == 500
