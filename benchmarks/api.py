@@ -4,8 +4,8 @@
 
 With 1, 8 and 64 clients. The service is `lift-store serve` as in production: token, row-level security, telemetry, a log line a request,
 pydantic. The baseline is benchmarks/bare.py under the same uvicorn, loop and parser. Both are processes of their own on one PostgreSQL, and
-take turns, block by block. The goal is about the CPU of the process a request, as the kernel counts it; throughput and percentiles are those
-of clients each of whom sends its next request when it has its answer.
+take turns, block by block. The goal is about the CPU of the process a request, as the kernel counts it; throughput and percentiles are
+those of clients each of whom sends its next request when it has its answer.
 """
 
 from __future__ import annotations

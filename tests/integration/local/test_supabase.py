@@ -13,8 +13,9 @@ import pytest
 from lift_store.local.postgres import LocalPostgres
 from lift_store.local.process import LocalError
 from lift_store.local.supabase import LocalSupabase
+from tests.principals import SECRET
 from tests.servers import empty_database, migrated_database
-from tests.supabase import PROGRAMS, SECRET, SupabaseProject, lite
+from tests.supabase import PROGRAMS, SupabaseProject, lite
 
 
 def processes_of(folder: Path) -> list[int]:
