@@ -1,4 +1,4 @@
-"""An instrumented session store for AI prompt refinement: on PostgreSQL, in memory; one contract for all."""
+"""An instrumented session store for AI prompt refinement: on Supabase, on PostgreSQL, in memory; one contract for all."""
 
 from lift_store.errors import (
     ConflictError,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from copy import deepcopy
@@ -42,16 +43,21 @@ USERS = 3
 IDS = 2
 
 unicode = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=8)
-json_values = st.recursive(
-    st.none()
-    | st.booleans()
-    | st.integers(-(2**63), 2**63 - 1)
-    | st.floats(-MAX_FLOAT, MAX_FLOAT, exclude_min=True, exclude_max=True)
-    | unicode,
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(unicode, inner, max_size=3),
-    max_leaves=8,
-)
-json_objects = st.dictionaries(unicode, json_values, max_size=3)
+
+
+def json_objects(bits: int) -> st.SearchStrategy[dict[str, Any]]:
+    """Draw JSON objects whose integers have up to *bits*, the sign aside."""
+    values = st.recursive(
+        st.none()
+        | st.booleans()
+        | st.integers(-(2**bits), 2**bits - 1)
+        | st.floats(-MAX_FLOAT, MAX_FLOAT, exclude_min=True, exclude_max=True)
+        | unicode,
+        lambda inner: st.lists(inner, max_size=3) | st.dictionaries(unicode, inner, max_size=3),
+        max_leaves=8,
+    )
+    return st.dictionaries(unicode, values, max_size=3)
+
 
 # the machine's own contents are small: what matters there is which of them arrive, and where
 contents = st.sampled_from(["a", "b"])
@@ -279,7 +285,11 @@ def test_a_store_does_what_the_model_says(place: str, examples: int, request: py
 
 @pytest.mark.parametrize("place", PLACES)
 def test_json_comes_back_as_it_went_in(place: str, request: pytest.FixtureRequest) -> None:
-    """Any document that is taken is read back equal, in each place that takes one, and what was read is taken again."""
+    """Any document that is taken is read back equal, in each place that takes one, and what was read is taken again.
+
+    Supabase Lite is written in JavaScript, whose numbers hold 53 bits: there longer integers are left out, which PostgREST never parses.
+    """
+    is_lite = place == "supabase" and "LIFT_STORE_TEST_SUPABASE_URL" not in os.environ
     with opened(place, request) as (runner, store):
         sessions = store.as_user(somebody())
 
@@ -303,7 +313,7 @@ def test_json_comes_back_as_it_went_in(place: str, request: pytest.FixtureReques
                 )
 
         @settings(max_examples=150, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck))
-        @given(json_objects)
+        @given(json_objects(53 if is_lite else 63))
         def check(document: dict[str, Any]) -> None:
             runner.run(round_trip(document))
 
