@@ -35,7 +35,7 @@ def session(at: datetime, text: str, document: dict[str, Any]) -> PromptSession:
     )
 
 
-@given(MOMENTS, unicode, json_objects)
+@given(MOMENTS, unicode, json_objects(63))
 def test_a_session_is_written_as_its_model_writes_it(at: datetime, text: str, document: dict[str, Any]) -> None:
     """Times, texts and documents, the newest draft a second time."""
     made = session(at, text, document)
