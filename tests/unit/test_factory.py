@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import sys
+
 import pytest
 from prometheus_client import CollectorRegistry
 
 from lift_store import InMemorySessionStore, PostgresSessionStore
 from lift_store.factory import build_store, process_registry
 from lift_store.settings import Settings, SettingsError
+from lift_store.supabase import SupabaseSessionStore
 
 
 def test_each_backend_has_its_store(registry: CollectorRegistry) -> None:
@@ -19,6 +22,23 @@ def test_each_backend_has_its_store(registry: CollectorRegistry) -> None:
     memory = build_store(Settings.load(backend_choice="memory", jwt_secret="x" * 32), CollectorRegistry())
     assert isinstance(memory, InMemorySessionStore)
     assert memory.observability.telemetry.backend == "memory"
+
+
+SUPABASE = {"supabase_url": "https://project.supabase.co", "supabase_key": "sb_publishable_x", "jwt_secret": "x" * 32}
+
+
+def test_a_url_and_its_key_are_supabase(registry: CollectorRegistry) -> None:
+    """Nothing else need be said; without them it is refused."""
+    assert isinstance(build_store(Settings.load(**SUPABASE), registry), SupabaseSessionStore)
+    with pytest.raises(SettingsError, match="SUPABASE_URL and SUPABASE_KEY are missing"):
+        build_store(Settings(jwt_secret="x" * 32, backend_choice="supabase"), CollectorRegistry())
+
+
+def test_supabase_without_its_extra_names_it(registry: CollectorRegistry, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As where only the API is installed."""
+    monkeypatch.setitem(sys.modules, "lift_store.supabase", None)
+    with pytest.raises(SettingsError, match=r"pip install 'lift-store\[supabase\]'"):
+        build_store(Settings.load(**SUPABASE), registry)
 
 
 def test_postgres_without_a_database_is_refused(registry: CollectorRegistry) -> None:
