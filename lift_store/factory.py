@@ -57,8 +57,7 @@ def _supabase(settings: Settings, observability: Observability) -> ObservedStore
     if settings.supabase_url is None or settings.supabase_key is None:
         raise SettingsError("SUPABASE_URL and SUPABASE_KEY are missing: the backend supabase takes both")
     try:
-        # an extra of its own: the other backends do without
-        from lift_store.supabase import SupabaseSessionStore  # noqa: PLC0415
+        from lift_store.supabase import SupabaseSessionStore  # noqa: PLC0415 - of an extra that the other backends do without
     except ModuleNotFoundError as missing:
         raise SettingsError(f"LIFT_STORE_BACKEND supabase needs {missing.name}: pip install 'lift-store[supabase]'") from None
     return SupabaseSessionStore(

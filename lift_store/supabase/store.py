@@ -134,7 +134,7 @@ class SupabaseSessionStore:
                     raise first
                 self.observability.retried(operation)
                 return await self._attempt(operation, arguments, principal)
-        raise AssertionError  # pragma: no cover - the last attempt returns or raises
+        raise AssertionError  # pragma: no cover - the last attempt has returned or raised; for the type checker
 
     async def _attempt(self, operation: Operation, arguments: Mapping[str, Any], principal: Principal) -> bytes:
         response = await self._send(f"session_{operation}", arguments, principal)

@@ -35,7 +35,7 @@ class _Connector(aiohttp.TCPConnector):
         self.connecting += 1
         try:
             return await super()._create_connection(*arguments, **named)
-        except Exception:
+        except Exception:  # counted and raised again; a cancelled attempt is no error
             self.errors += 1
             raise
         finally:

@@ -8,7 +8,6 @@ from lift_telemetry.event import OperationEvent
 
 _log = structlog.stdlib.get_logger("lift_telemetry.operations")
 
-
 _CAUSES = ("server_timing",)
 """Attributes that say what took the time, where the operation has them."""
 
